@@ -1,0 +1,29 @@
+#include "consensus/core.h"
+
+namespace quorate::consensus {
+
+std::string_view ProtocolName(Protocol protocol) {
+  switch (protocol) {
+    case Protocol::kRaft:
+      return "raft";
+    case Protocol::kPaxos:
+      return "paxos";
+    case Protocol::kZab:
+      return "zab";
+  }
+  return "?";
+}
+
+Result<Protocol> ParseProtocol(std::string_view name) {
+  for (const Protocol protocol : {Protocol::kRaft, Protocol::kPaxos, Protocol::kZab}) {
+    if (name == ProtocolName(protocol)) return protocol;
+  }
+  return Status::InvalidArgument("unknown protocol \"" + std::string(name) + "\": use raft, paxos or zab");
+}
+
+Result<std::unique_ptr<Core>> MakeCore(Protocol protocol, const Options&, Recovered) {
+  return Status{StatusCode::kUnimplemented,
+                "this build has no " + std::string(ProtocolName(protocol)) + "; it has none yet"};
+}
+
+}  // namespace quorate::consensus

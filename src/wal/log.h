@@ -1,0 +1,82 @@
+// The durable log of one node, shared by all its consensus groups: group-committed batches, hard state, identity,
+// recovery.
+//
+// Called by replica::Driver (Submit, Load) and by server/ and sim/ (Open). Thread rule: the owner executor's thread;
+// callbacks run on it, never from inside the call. Format and damage rules: wal/format.h and docs/disk-format.md.
+//
+// Invariants:
+//  1. Batches of one group become durable in seq order, each as a whole; one append and one sync carry whatever all
+//  groups had
+//     queued when the previous sync returned.
+//  2. A batch's `done` runs only after the sync that began after its last byte was written.
+//  3. Write N+1 begins after the sync of N returned, and carries a durable mark for N; a lone mark follows within 100
+//  ms and at Close.
+//     So a bad batch whose mark exists is damage, and one without a mark is torn and may be cut: it was never
+//     acknowledged.
+//  4. After a failed write or sync the log accepts nothing more and calls `on_failure` once (a sync that failed may
+//  have dropped the
+//     dirty pages: trying again would lie).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "consensus/core.h"
+#include "env/disk.h"
+#include "env/executor.h"
+
+namespace quorate::wal {
+
+// Who this directory belongs to. A directory of another cluster, member or protocol is refused with a message that
+// names both.
+struct Identity {
+  ClusterId cluster;
+  ReplicaId self;
+  consensus::Protocol protocol = consensus::Protocol::kRaft;
+  friend bool operator==(const Identity&, const Identity&) = default;
+};
+
+struct LogOptions {
+  Identity identity;
+  std::string directory = "wal";              // below the disk's root
+  std::uint64_t segment_bytes = 64 << 20;     // a segment is closed once it is larger; preallocated to this
+  std::uint64_t mark_delay_ns = 100'000'000;  // when a lone durable mark follows a batch
+  std::function<void(Status)> on_failure;     // the disk failed: the node must stop
+};
+
+struct LogStats {
+  std::uint64_t batches = 0;   // WriteBatches made durable
+  std::uint64_t syncs = 0;     // syncs they took
+  std::uint64_t bytes = 0;     // written
+  std::uint64_t segments = 0;  // on disk now
+};
+
+class Log {
+ public:
+  // Opens or creates. Recovery reads everything once, cuts a torn tail (says so in the log), and refuses damage with
+  // file, offset and what to do (DATA_LOSS). Raises the incarnation durably.
+  static Result<std::unique_ptr<Log>> Open(env::Disk& disk, env::Executor& executor, LogOptions options);
+  virtual ~Log() = default;
+
+  virtual Incarnation incarnation() const = 0;
+  virtual bool fresh() const = 0;  // the directory was created by this Open
+  // What recovery found for a group (empty for a new one); moves it out.
+  virtual consensus::Recovered TakeRecovered(GroupId group) = 0;
+
+  // Makes a batch durable, then calls `done` (batch.sync = false: may wait for the next batch that syncs).
+  virtual void Submit(GroupId group, consensus::WriteBatch batch, std::function<void()> done) = 0;
+  // Reads entries of [first, last] back, at most bytes_max of payload but at least one; gives none when `first` is not
+  // there any more.
+  virtual void Load(GroupId group, consensus::LoadLog wanted,
+                    std::function<void(std::vector<consensus::Entry>)> done) = 0;
+  // Writes the last durable mark and syncs; blocking, for SIGTERM. Nothing may be submitted afterwards.
+  virtual Status Close() = 0;
+  virtual LogStats stats() const = 0;
+};
+
+}  // namespace quorate::wal
