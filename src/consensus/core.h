@@ -183,8 +183,8 @@ enum class FailureReason : std::uint8_t {
   kUnknown = 3,    // appended, and now the core cannot tell whether it will be decided
 };
 struct Failed {
-  ProposalId id;
-  FailureReason reason;
+  Origin origin;  // of the Propose or ChangeMembers: it may be another member's, forwarded
+  FailureReason reason = FailureReason::kNotLeader;
 };
 
 enum class Role : std::uint8_t { kFollower = 1, kCandidate = 2, kLeader = 3, kLearner = 4 };
