@@ -49,6 +49,7 @@ struct GroupOptions {
   std::uint64_t tick_ns = 10'000'000;  // heartbeat 50 ms = 5 ticks, election 300 to 600 ms = 30 to 60 ticks
   std::uint64_t request_timeout_ns = 7'000'000'000;  // etcd's 5 s plus two election timeouts
   std::uint64_t pending_bytes_max = 64 << 20;        // proposals of this member's clients that are not yet answered
+  std::function<void()> on_applied;  // after each turn of the loop in which entries were applied; may be empty
 };
 
 struct GroupStatus {

@@ -1,0 +1,89 @@
+// Driver: turns a core's Ready values into actions. The one place where the order of writing, sending, applying and
+// answering stands.
+//
+// Owned by Group. Thread rule: the executor's thread.
+//
+// Invariants:
+//  1. An Outbound leaves only when the batch it names is durable (core.h, contract 2).
+//  2. Decided entries are applied in index order, each once.
+//  3. All events that arrive in one turn of the loop are stepped before one Pump, so they share a batch, a message and
+//  a sync.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "base/ids.h"
+#include "consensus/core.h"
+#include "env/clock.h"
+#include "env/executor.h"
+#include "env/transport.h"
+#include "replica/state_machine.h"
+#include "wal/log.h"
+
+namespace quorate::replica {
+
+// What the driver tells its group; called from Pump.
+class DriverListener {
+ public:
+  virtual ~DriverListener() = default;
+  virtual void OnExecuted(const consensus::Entry& entry, std::unique_ptr<Outcome> outcome) = 0;
+  virtual void OnReadReady(ReadId id, LogIndex index) = 0;  // serve it once the applied index reaches `index`
+  virtual void OnReadFailed(ReadId id) = 0;
+  virtual void OnProposalFailed(const consensus::Failed& failed) = 0;
+  virtual void OnLeadership(const consensus::Leadership& leadership) = 0;
+  virtual void OnMembership(const consensus::Membership& membership) = 0;
+  virtual void BeforePump() = 0;  // last moment to step events of this turn
+  virtual void AfterPump(LogIndex applied) = 0;
+};
+
+struct DriverEnv {
+  GroupId group;
+  wal::Log& log;
+  env::Transport& transport;
+  env::Executor& executor;
+  const env::Clock& clock;
+  StateMachine& machine;
+};
+
+class Driver {
+ public:
+  Driver(DriverEnv env, std::unique_ptr<consensus::Core> core, DriverListener& listener);
+
+  void Step(consensus::Event event);  // and pumps before the loop's next turn is over
+  // From BeforePump only: the pump under way acts on it.
+  void StepInPump(consensus::Event event) { core_->Step(std::move(event)); }
+  void SchedulePump();
+  const consensus::Core& core() const { return *core_; }
+  LogIndex decided() const { return decided_; }
+
+ private:
+  struct Held {
+    PersistSeq after;
+    Bytes payload;
+  };
+
+  void Pump();
+  void Act(consensus::Ready ready);
+  void Submit(consensus::WriteBatch batch);
+  void Send(std::vector<consensus::Outbound> outbound);
+  void SendNow(ReplicaId to, Bytes payload);
+  void OnPersisted(PersistSeq seq);
+  void Execute(const std::vector<consensus::Entry>& decided);
+  void Load(consensus::LoadLog wanted);
+
+  DriverEnv env_;
+  std::unique_ptr<consensus::Core> core_;
+  DriverListener& listener_;
+  PersistSeq persisted_;
+  LogIndex decided_;
+  std::map<ReplicaId, std::deque<Held>>
+      held_;  // outbound that waits for its batch, per peer, in the order the core emitted it
+  bool pump_scheduled_ = false;
+  std::shared_ptr<const bool> alive_;  // callbacks that outlive the driver see it gone
+};
+
+}  // namespace quorate::replica

@@ -1,0 +1,76 @@
+#include "replica/peer_message.h"
+
+#include "base/codec.h"
+
+namespace quorate::replica {
+namespace {
+
+constexpr std::uint8_t kVersion = 1;
+enum Kind : std::uint8_t { kCore = 1, kForward = 2, kRefused = 3 };
+
+struct BodyEncoder {
+  Writer& w;
+  void operator()(const CoreMessage& m) const {
+    w.Put8(kCore);
+    w.PutRaw(m.payload.view());
+  }
+  void operator()(const ForwardedProposal& m) const {
+    w.Put8(kForward);
+    w.PutId(m.origin.replica);
+    w.PutId(m.origin.incarnation);
+    w.PutId(m.origin.proposal);
+    w.PutRaw(m.command.view());
+  }
+  void operator()(const ProposalRefused& m) const {
+    w.Put8(kRefused);
+    w.PutId(m.incarnation);
+    w.PutId(m.proposal);
+    w.Put8(static_cast<std::uint8_t>(m.reason));
+  }
+};
+
+std::optional<PeerMessage> DecodeBody(Reader& r, const Bytes& frame) {
+  switch (r.Get8()) {
+    case kCore:
+      return CoreMessage{frame.SliceOf(r.rest())};
+    case kForward: {
+      ForwardedProposal m;
+      m.origin.replica = r.GetId<ReplicaId>();
+      m.origin.incarnation = r.GetId<Incarnation>();
+      m.origin.proposal = r.GetId<ProposalId>();
+      m.command = frame.SliceOf(r.rest());
+      if (!r.ok()) return std::nullopt;
+      return m;
+    }
+    case kRefused: {
+      ProposalRefused m;
+      m.incarnation = r.GetId<Incarnation>();
+      m.proposal = r.GetId<ProposalId>();
+      const std::uint8_t reason = r.Get8();
+      if (!r.Done() || reason < 1 || reason > 3) return std::nullopt;
+      m.reason = static_cast<consensus::FailureReason>(reason);
+      return m;
+    }
+    default:
+      return std::nullopt;
+  }
+}
+
+}  // namespace
+
+Bytes EncodePeerMessage(GroupId group, const PeerMessage& message) {
+  const auto* core = std::get_if<CoreMessage>(&message);
+  Writer w(32 + (core != nullptr ? core->payload.size() : 0));
+  w.Put8(kVersion);
+  w.PutId(group);
+  std::visit(BodyEncoder{w}, message);
+  return Bytes(std::move(w).Take());
+}
+
+std::optional<PeerMessage> DecodePeerMessage(GroupId group, const Bytes& frame) {
+  Reader r(frame.view());
+  if (r.Get8() != kVersion || r.GetId<GroupId>() != group || !r.ok()) return std::nullopt;
+  return DecodeBody(r, frame);
+}
+
+}  // namespace quorate::replica
