@@ -13,7 +13,8 @@
 //  2. An Outbound names the batch that must be durable before it is sent (`after`; 0 = send now). So a leader's appends
 //  overlap its
 //     own sync while votes, promises and acks wait. Per peer the host keeps the order in which the core emitted the
-//     messages when Traits::needs_fifo_links: a later message never overtakes an earlier one that is still held.
+//     messages when Traits::needs_fifo_links: a later message never overtakes an earlier one that is still held. One
+//     that names a link never crosses to the next: held while the link is replaced, it is dropped.
 //  3. `decided` is emitted once per life, in index order, without gaps, from the entry after the recovered applied
 //  index, and only
 //     what is durable here. The origin of an entry answers its client when it meets the entry in its own decided
@@ -152,14 +153,15 @@ using Event =
 // ---- Everything a core may ask for
 // ---------------------------------------------------------------------------------------------
 
-struct PutEntry {  // at any index: appends, or overwrites what a lower ballot had left there (holes are legal under
-                   // log_may_have_holes)
+struct PutEntry {  // at any index: appends, or overwrites what a lower ballot had left there and leaves every other
+                   // index alone (holes are legal under log_may_have_holes)
   Entry entry;
 };
 struct TruncateAfter {  // forget everything above `last_kept`
   LogIndex last_kept;
 };
-struct InstallSnapshot {  // the keyspace becomes this snapshot's and the log is empty above meta.last
+struct InstallSnapshot {  // the keyspace becomes this snapshot's and the log is empty above meta.last; entries that
+                          // must survive above it (a Paxos acceptor's acceptances) follow as PutEntry of the same batch
   SnapshotMeta meta;
 };
 using LogOp = std::variant<PutEntry, TruncateAfter, InstallSnapshot>;
@@ -175,6 +177,8 @@ struct Outbound {
   ReplicaId to;
   Bytes payload;
   PersistSeq after;
+  // The session it belongs to: dropped when that is not the peer's current link at the time it may be sent. 0 = any.
+  LinkId link = LinkId{};
 };
 
 enum class FailureReason : std::uint8_t {
