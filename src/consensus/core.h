@@ -7,18 +7,15 @@
 //
 // The contract:
 //  1. A WriteBatch becomes durable as a whole and in `seq` order. The host may have several in flight and reports
-//  Persisted; the
-//     core counts its own vote or ack only when told that it is durable. Installing a snapshot is an operation of a
-//     batch, atomic with hard state and log reset.
+//     Persisted; the core counts its own vote or ack only when told that it is durable. Installing a snapshot is an
+//     operation of a batch, atomic with hard state and log reset.
 //  2. An Outbound names the batch that must be durable before it is sent (`after`; 0 = send now). So a leader's appends
-//  overlap its
-//     own sync while votes, promises and acks wait. Per peer the host keeps the order in which the core emitted the
-//     messages when Traits::needs_fifo_links: a later message never overtakes an earlier one that is still held. One
-//     that names a link never crosses to the next: held while the link is replaced, it is dropped.
+//     overlap its own sync while votes, promises and acks wait. Per peer the host keeps the order in which the core
+//     emitted the messages when Traits::needs_fifo_links: a later message never overtakes an earlier one that is still
+//     held. One that names a link never crosses to the next: held while the link is replaced, it is dropped.
 //  3. `decided` is emitted once per life, in index order, without gaps, from the entry after the recovered applied
-//  index, and only
-//     what is durable here. The origin of an entry answers its client when it meets the entry in its own decided
-//     stream, whatever leader or ballot carried it.
+//     index, and only what is durable here. The origin of an entry answers its client when it meets the entry in its
+//     own decided stream, whatever leader or ballot carried it.
 //  4. An outcome that is unknown is never retried by the core or its host.
 //  5. The host never looks into a payload it was handed.
 #pragma once

@@ -65,7 +65,7 @@ void Driver::OnPersisted(PersistSeq seq) {
   persisted_ = seq;
   for (auto& [peer, queue] : held_) {
     while (!queue.empty() && queue.front().after <= persisted_) {
-      SendNow(peer, std::move(queue.front().payload));
+      SendNow(queue.front());
       queue.pop_front();
     }
   }
@@ -75,20 +75,30 @@ void Driver::OnPersisted(PersistSeq seq) {
 void Driver::Send(std::vector<consensus::Outbound> outbound) {
   const bool fifo = core_->traits().needs_fifo_links;
   for (consensus::Outbound& out : outbound) {
-    std::deque<Held>& queue = held_[out.to];
+    Queue& queue = held_[out.to];
     const bool durable = out.after <= persisted_ || QUORATE_BUG(replica_sends_before_durable);
     if (durable && (queue.empty() || !fifo)) {
-      SendNow(out.to, std::move(out.payload));
+      SendNow(out);
       continue;
     }
-    // Behind an earlier held message its `after` may be the smaller one; the queue is released from the front.
-    const PersistSeq after = queue.empty() ? out.after : std::max(out.after, queue.back().after);
-    queue.push_back({after, std::move(out.payload)});
+    // Behind a message that is held its own batch may be the earlier one; the queue is released from the front.
+    if (!queue.empty()) out.after = std::max(out.after, queue.back().after);
+    queue.push_back(std::move(out));
   }
 }
 
-void Driver::SendNow(ReplicaId to, Bytes payload) {
-  env_.transport.Send(to, EncodePeerMessage(env_.group, CoreMessage{std::move(payload)}));
+void Driver::SendNow(const consensus::Outbound& out) {
+  const auto link = links_.find(out.to);
+  if (link == links_.end() || (out.link && out.link != link->second)) return;  // its session is over
+  env_.transport.Send(out.to, EncodePeerMessage(env_.group, CoreMessage{out.payload}));
+}
+
+void Driver::SetLink(ReplicaId peer, LinkId link) {
+  if (link) {
+    links_[peer] = link;
+  } else {
+    links_.erase(peer);
+  }
 }
 
 void Driver::Execute(const std::vector<consensus::Entry>& decided) {

@@ -57,20 +57,19 @@ class Driver {
   // From BeforePump only: the pump under way acts on it.
   void StepInPump(consensus::Event event) { core_->Step(std::move(event)); }
   void SchedulePump();
+  void SetLink(ReplicaId peer, LinkId link);  // 0 = there is none
+  bool linked(ReplicaId peer) const { return links_.contains(peer); }
   const consensus::Core& core() const { return *core_; }
   LogIndex decided() const { return decided_; }
 
  private:
-  struct Held {
-    PersistSeq after;
-    Bytes payload;
-  };
+  using Queue = std::deque<consensus::Outbound>;  // `after` never falls along a queue
 
   void Pump();
   void Act(consensus::Ready ready);
   void Submit(consensus::WriteBatch batch);
   void Send(std::vector<consensus::Outbound> outbound);
-  void SendNow(ReplicaId to, Bytes payload);
+  void SendNow(const consensus::Outbound& out);
   void OnPersisted(PersistSeq seq);
   void Execute(const std::vector<consensus::Entry>& decided);
   void Load(consensus::LoadLog wanted);

@@ -1,7 +1,6 @@
 #include "replica/group.h"
 
 #include <map>
-#include <set>
 #include <utility>
 
 #include "base/bug.h"
@@ -55,12 +54,12 @@ class GroupImpl final : public Group, private DriverListener {
 
   // ---- TransportListener: what the peers send
   void OnLinkUp(ReplicaId peer, LinkId link, Incarnation incarnation) override {
-    linked_.insert(peer);
+    driver_.SetLink(peer, link);
     driver_.Step(consensus::LinkUp{peer, link, incarnation});
   }
   void OnLinkDown(ReplicaId peer, LinkId link) override {
     // What was sent on the link may or may not have arrived: the outcome is unknown and is never tried again here.
-    linked_.erase(peer);
+    driver_.SetLink(peer, LinkId());
     proposals_.FailSentTo(peer, Fate::kLeaderLost);
     driver_.Step(consensus::LinkDown{peer, link});
   }
@@ -140,7 +139,7 @@ class GroupImpl final : public Group, private DriverListener {
   void Dispatch() {
     if (!leadership_.leader || !leadership_.established || dispatch_held_) return;
     const ReplicaId leader = *leadership_.leader;
-    if (!Leads() && !linked_.contains(leader)) return;
+    if (!Leads() && !driver_.linked(leader)) return;
     while (std::optional<WaitingProposal> next = proposals_.NextWaiting()) {
       std::string command = next->command;
       const ProposalId id = proposals_.MarkSent(*std::move(next), leader);
@@ -203,7 +202,6 @@ class GroupImpl final : public Group, private DriverListener {
   consensus::Leadership leadership_;
   consensus::Membership membership_;
   std::map<ReplicaId, std::pair<Incarnation, ProposalId>> last_forwarded_;  // per origin, to drop repeats
-  std::set<ReplicaId> linked_;
   bool dispatch_held_ = false;  // a proposal was refused: the next tick tries again, not the next message
   LogIndex applied_seen_;
   std::uint64_t ticks_ = 0;
