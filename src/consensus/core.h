@@ -81,7 +81,6 @@ struct SnapshotMeta {
 };
 
 // ---- Everything that can happen to a core
-// -------------------------------------------------------------------------------------
 
 struct Receive {  // a peer's message; `link` tells one connection from the next
   ReplicaId from;
@@ -148,7 +147,6 @@ using Event =
                  TransferLeadership, SnapshotTaken, SnapshotReceived, SnapshotSent, LogLoaded, Quiesce, Wake>;
 
 // ---- Everything a core may ask for
-// ---------------------------------------------------------------------------------------------
 
 struct PutEntry {  // at any index: appends, or overwrites what a lower ballot had left there and leaves every other
                    // index alone (holes are legal under log_may_have_holes)

@@ -79,8 +79,8 @@ class Driver {
   DriverListener& listener_;
   PersistSeq persisted_;
   LogIndex decided_;
-  std::map<ReplicaId, std::deque<Held>>
-      held_;  // outbound that waits for its batch, per peer, in the order the core emitted it
+  std::map<ReplicaId, Queue> held_;  // outbound that waits for its batch, per peer, in the core's order
+  std::map<ReplicaId, LinkId> links_;
   bool pump_scheduled_ = false;
   std::shared_ptr<const bool> alive_;  // callbacks that outlive the driver see it gone
 };
