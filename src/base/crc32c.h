@@ -1,5 +1,5 @@
 // CRC-32C (Castagnoli) of log records, frames and hashes. By hand because Debian has no static library of it
-// (docs/design/000-libraries.md): the SSE4.2 instruction where the CPU has it, a table elsewhere. Thread rule: any
+// (docs/design/000-decisions.md): the SSE4.2 instruction where the CPU has it, a table elsewhere. Thread rule: any
 // thread.
 #pragma once
 
