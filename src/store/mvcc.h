@@ -9,6 +9,9 @@
 //  2. A read at r (compact_revision() <= r <= revision()) gives the same answer until r is compacted.
 //  3. Compaction at c keeps, for every key, its newest record <= c unless that is a tombstone below c, and everything
 //  above c.
+//  4. Memory holds every key's newest record (shared with the engine) and the places of the older ones; these are read
+//  from the engine. So what Commit and Compact gave in `out` is in the engine before the next Begin, Compact, History,
+//  Hash or read at an older revision.
 #pragma once
 
 #include <cstdint>
@@ -63,8 +66,8 @@ class Mvcc {
   virtual void Compact(Revision at, std::vector<TableWrite>* out) = 0;
 
   // Events of revisions [from, to], ascending, whole revisions; stops after the first one at which at least max_events
-  // were visited. Returns the last revision covered. REQUIRES from > compact_revision() or equal to it (etcd: reading
-  // at it is allowed).
+  // were visited. Returns the last revision covered (from - 1 if from > to). REQUIRES compact_revision() <= from (etcd:
+  // reading at it is allowed) and to <= revision().
   virtual Revision History(Revision from, Revision to, std::size_t max_events,
                            const std::function<void(const Event&)>& visit) const = 0;
 

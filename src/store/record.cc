@@ -1,0 +1,83 @@
+#include "store/record.h"
+
+#include "base/check.h"
+#include "base/codec.h"
+
+namespace quorate::store {
+namespace {
+
+constexpr std::uint8_t kFormat = 1;
+constexpr std::uint8_t kPut = 0;
+constexpr std::uint8_t kTombstone = 1;
+constexpr std::size_t kHeaderBound = 48;  // of all fields but key and value
+
+void PutHeader(Writer& w, std::uint8_t kind, std::string_view key, Revision revision) {
+  w.Put8(kFormat);
+  w.Put8(kind);
+  w.PutVarint(static_cast<std::uint64_t>(revision));
+  w.PutBytes(key);
+}
+
+}  // namespace
+
+std::string EncodeRecordKey(RecordKey key) {
+  Writer w(kRecordKeySize);
+  w.PutOrdered64(static_cast<std::uint64_t>(key.revision));
+  w.PutOrdered64(key.sub);
+  return std::move(w).Take();
+}
+
+RecordKey DecodeRecordKey(std::string_view encoded) {
+  CHECK(encoded.size() == kRecordKeySize) << "a record key of " << encoded.size() << " bytes";
+  Reader r(encoded);
+  RecordKey key;
+  key.revision = static_cast<Revision>(r.GetOrdered64());
+  key.sub = static_cast<std::uint32_t>(r.GetOrdered64());
+  return key;
+}
+
+Bytes EncodePut(std::string_view key, std::string_view value, Revision create, Revision revision, std::int64_t version,
+                std::int64_t lease) {
+  Writer w(kHeaderBound + key.size() + value.size());
+  PutHeader(w, kPut, key, revision);
+  w.PutVarint(static_cast<std::uint64_t>(revision - create));
+  w.PutVarint(static_cast<std::uint64_t>(version));
+  w.PutSigned(lease);
+  w.PutRaw(value);
+  return Bytes(std::move(w).Take());
+}
+
+Bytes EncodeTombstone(std::string_view key, Revision revision) {
+  Writer w(kHeaderBound + key.size());
+  PutHeader(w, kTombstone, key, revision);
+  return Bytes(std::move(w).Take());
+}
+
+std::optional<Record> DecodeRecord(const Bytes& encoded) {
+  Reader r(encoded.view());
+  if (r.Get8() != kFormat) return std::nullopt;
+  const std::uint8_t kind = r.Get8();
+  Record record;
+  record.kv.mod_revision = static_cast<Revision>(r.GetVarint());
+  record.kv.key = encoded.SliceOf(r.GetBytes());
+  if (kind == kTombstone) {
+    record.tombstone = true;
+    if (!r.Done()) return std::nullopt;
+    return record;
+  }
+  if (kind != kPut) return std::nullopt;
+  record.kv.create_revision = record.kv.mod_revision - static_cast<Revision>(r.GetVarint());
+  record.kv.version = static_cast<std::int64_t>(r.GetVarint());
+  record.kv.lease = r.GetSigned();
+  if (!r.ok()) return std::nullopt;
+  record.kv.value = encoded.SliceOf(r.rest());
+  return record;
+}
+
+KeyValue MustDecodePut(const Bytes& encoded) {
+  std::optional<Record> record = DecodeRecord(encoded);
+  CHECK(record && !record->tombstone) << "a live key's record of " << encoded.size() << " bytes is not a put";
+  return std::move(record->kv);
+}
+
+}  // namespace quorate::store
