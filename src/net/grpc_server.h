@@ -12,6 +12,7 @@
 //  3. Nothing is read from a connection whose queued output is over its cap.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -23,6 +24,9 @@
 #include "base/result.h"
 
 namespace quorate::net {
+
+// A streaming handler stops producing when queued_bytes() is above this.
+inline constexpr std::size_t kCallQueueCapBytes = 256 * 1024;
 
 class ServerCall {
  public:
@@ -53,6 +57,11 @@ class GrpcService {
   virtual ~GrpcService() = default;
   // `path` is "/package.Service/Method". Empty: UNIMPLEMENTED is answered.
   virtual std::unique_ptr<CallHandler> Open(std::string_view path, ServerCall& call) = 0;
+  // For the words of UNIMPLEMENTED: whether `service` ("package.Service") exists with other methods.
+  virtual bool HasService(std::string_view service) const {
+    (void)service;
+    return false;
+  }
 };
 
 // Plain HTTP/1.1 on the same port, told apart by the first bytes.
