@@ -68,6 +68,7 @@ void ApplyTo(Image& image, const Change& change) {
 }
 
 struct Inode {
+  std::string path;  // follows renames; for faults and the journal
   Image live;
   Image durable;
   std::vector<Change> unsynced;
@@ -164,28 +165,28 @@ struct MemoryDisk::State {
     return found->second.status;
   }
 
-  Status Write(const std::string& path, Inode& inode, std::uint64_t offset, std::string_view data);
-  Status Sync(const std::string& path, Inode& inode);
+  Status Write(Inode& inode, std::uint64_t offset, std::string_view data);
+  Status Sync(Inode& inode);
   void CrashData(Inode& inode, Survival survival);
   void CrashNames(Survival survival);
 };
 
-Status MemoryDisk::State::Write(const std::string& path, Inode& inode, std::uint64_t offset, std::string_view data) {
+Status MemoryDisk::State::Write(Inode& inode, std::uint64_t offset, std::string_view data) {
   if (stopped) return Down();
-  if (Status fault = Take(write_faults, path); !fault.ok()) return fault;
-  const bool power_goes = Enter({DiskOp::kWrite, path, "", offset, data.size()});
+  if (Status fault = Take(write_faults, inode.path); !fault.ok()) return fault;
+  const bool power_goes = Enter({DiskOp::kWrite, inode.path, "", offset, data.size()});
   inode.Apply(DataChange{offset, std::string(data)});
   counters.bytes_written += data.size();
   return power_goes ? Down() : Status::Ok();
 }
 
-Status MemoryDisk::State::Sync(const std::string& path, Inode& inode) {
+Status MemoryDisk::State::Sync(Inode& inode) {
   if (stopped) return Down();
-  if (Status fault = Take(sync_faults, path); !fault.ok()) {
+  if (Status fault = Take(sync_faults, inode.path); !fault.ok()) {
     inode.unsynced.clear();  // the live image keeps them, and no later sync will write them
     return fault;
   }
-  if (Enter({DiskOp::kSync, path, "", 0, 0})) return Down();
+  if (Enter({DiskOp::kSync, inode.path, "", 0, 0})) return Down();
   ++counters.syncs;
   if (!sync_lies) inode.MakeDurable();
   return Status::Ok();
@@ -240,12 +241,15 @@ void MemoryDisk::State::CrashNames(Survival survival) {
   }
   unsynced_names.clear();
   live = durable;
+  for (const auto& [name, inode] : live) {
+    if (inode != nullptr) inode->path = name;
+  }
 }
 
 class MemoryFile final : public File {
  public:
-  MemoryFile(std::shared_ptr<MemoryDisk::State> disk, std::string path, std::shared_ptr<Inode> inode)
-      : disk_(std::move(disk)), path_(std::move(path)), inode_(std::move(inode)), epoch_(disk_->epoch) {}
+  MemoryFile(std::shared_ptr<MemoryDisk::State> disk, std::shared_ptr<Inode> inode)
+      : disk_(std::move(disk)), inode_(std::move(inode)), epoch_(disk_->epoch) {}
 
   Result<std::uint64_t> Size() const override {
     if (Dead()) return MemoryDisk::State::Down();
@@ -257,11 +261,11 @@ class MemoryFile final : public File {
   }
   Status Write(std::uint64_t offset, std::string_view data) override {
     if (Dead()) return MemoryDisk::State::Down();
-    return disk_->Write(path_, *inode_, offset, data);
+    return disk_->Write(*inode_, offset, data);
   }
   Status Sync() override {
     if (Dead()) return MemoryDisk::State::Down();
-    return disk_->Sync(path_, *inode_);
+    return disk_->Sync(*inode_);
   }
   Status Truncate(std::uint64_t size) override { return Resize(DiskOp::kTruncate, size); }
   Status Preallocate(std::uint64_t size) override {
@@ -271,15 +275,15 @@ class MemoryFile final : public File {
   }
 
   void WriteAndSync(std::uint64_t offset, std::string data, std::function<void(Status)> done) override {
-    CHECK(!*in_flight_) << path_ << ": two WriteAndSync at once";
+    CHECK(!*in_flight_) << inode_->path << ": two WriteAndSync at once";
     if (Dead()) return;  // without power nothing completes
     *in_flight_ = true;
-    const std::uint64_t delay = disk_->latency ? disk_->latency(path_, data.size()) : 0;
-    Status written = disk_->Write(path_, *inode_, offset, data);
-    auto complete = [disk = disk_, path = path_, inode = inode_, epoch = epoch_, in_flight = in_flight_,
-                     written = std::move(written), done = std::move(done)] {
+    const std::uint64_t delay = disk_->latency ? disk_->latency(inode_->path, data.size()) : 0;
+    Status written = disk_->Write(*inode_, offset, data);
+    auto complete = [disk = disk_, inode = inode_, epoch = epoch_, in_flight = in_flight_, written = std::move(written),
+                     done = std::move(done)] {
       if (disk->epoch != epoch || disk->stopped) return;
-      Status status = written.ok() ? disk->Sync(path, *inode) : written;
+      Status status = written.ok() ? disk->Sync(*inode) : written;
       if (disk->stopped) return;
       *in_flight = false;
       done(std::move(status));
@@ -293,18 +297,17 @@ class MemoryFile final : public File {
 
  private:
   bool Dead() const {
-    CHECK(!*in_flight_ || disk_->epoch != epoch_ || disk_->stopped) << path_ << " is used during a WriteAndSync";
+    CHECK(!*in_flight_ || disk_->epoch != epoch_ || disk_->stopped) << inode_->path << " is used during a WriteAndSync";
     return disk_->epoch != epoch_ || disk_->stopped;
   }
   Status Resize(DiskOp op, std::uint64_t size) {
     if (Dead()) return MemoryDisk::State::Down();
-    const bool power_goes = disk_->Enter({op, path_, "", size, 0});
+    const bool power_goes = disk_->Enter({op, inode_->path, "", size, 0});
     inode_->Apply(SizeChange{size});
     return power_goes ? MemoryDisk::State::Down() : Status::Ok();
   }
 
   std::shared_ptr<MemoryDisk::State> disk_;
-  std::string path_;
   std::shared_ptr<Inode> inode_;
   std::uint64_t epoch_;
   std::shared_ptr<bool> in_flight_ = std::make_shared<bool>(false);
@@ -331,7 +334,7 @@ Result<std::unique_ptr<File>> MemoryDisk::Open(const std::string& path) {
   if (state_->stopped) return State::Down();
   std::shared_ptr<Inode> inode = state_->Find(path);
   if (inode == nullptr) return Status::NotFound(path + ": no such file");
-  return std::unique_ptr<File>(std::make_unique<MemoryFile>(state_, path, std::move(inode)));
+  return std::unique_ptr<File>(std::make_unique<MemoryFile>(state_, std::move(inode)));
 }
 
 Result<std::unique_ptr<File>> MemoryDisk::Create(const std::string& path) {
@@ -340,9 +343,10 @@ Result<std::unique_ptr<File>> MemoryDisk::Create(const std::string& path) {
   if (!state_->IsDirectory(ParentOf(path))) return Status::NotFound(path + ": no such directory");
   const bool power_goes = state_->Enter({DiskOp::kCreate, path, "", 0, 0});
   auto inode = std::make_shared<Inode>();
+  inode->path = path;
   state_->Change({{ParentOf(path), path, inode}});
   if (power_goes) return State::Down();
-  return std::unique_ptr<File>(std::make_unique<MemoryFile>(state_, path, std::move(inode)));
+  return std::unique_ptr<File>(std::make_unique<MemoryFile>(state_, std::move(inode)));
 }
 
 bool MemoryDisk::Exists(const std::string& path) const {
@@ -356,6 +360,7 @@ Status MemoryDisk::Rename(const std::string& from, const std::string& to) {
   if (inode == nullptr) return Status::NotFound(from + ": no such file");
   if (!state_->IsDirectory(ParentOf(to))) return Status::NotFound(to + ": no such directory");
   const bool power_goes = state_->Enter({DiskOp::kRename, from, to, 0, 0});
+  inode->path = to;
   state_->Change({{ParentOf(from), from, nullptr}, {ParentOf(to), to, std::move(inode)}});
   return power_goes ? State::Down() : Status::Ok();
 }
@@ -450,6 +455,7 @@ void MemoryDisk::FlipBit(const std::string& path, std::uint64_t offset, unsigned
 
 void MemoryDisk::Install(const std::string& path, std::string content) {
   auto inode = std::make_shared<Inode>();
+  inode->path = path;
   inode->live.Write(0, content);
   inode->durable.Write(0, content);
   for (Names* names : {&state_->live, &state_->durable}) {

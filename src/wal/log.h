@@ -46,6 +46,7 @@ struct LogOptions {
   std::string directory = "wal";              // below the disk's root
   std::uint64_t segment_bytes = 64 << 20;     // a segment is closed once it is larger; preallocated to this
   std::uint64_t mark_delay_ns = 100'000'000;  // when a lone durable mark follows a batch
+  bool alone = false;                         // the cluster's only member: the advice on damage differs
   std::function<void(Status)> on_failure;     // the disk failed: the node must stop
 };
 
