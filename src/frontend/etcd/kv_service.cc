@@ -1,0 +1,112 @@
+#include "frontend/etcd/kv_service.h"
+
+#include <google/protobuf/arena.h>
+
+#include <utility>
+#include <variant>
+
+#include "frontend/etcd/convert.h"
+#include "frontend/etcd/errors.h"
+
+namespace quorate::frontend::etcd {
+namespace {
+
+using google::protobuf::Arena;
+
+void ToWire(const coord::CompactResponse&, etcdserverpb::CompactionResponse*) {}
+
+}  // namespace
+
+template <class Wire, class Response>
+void KvService::ProposeAndAnswer(std::size_t message_size, coord::CommandBody body, const Reply& reply) {
+  if (message_size > wiring_.options.max_request_bytes) return reply.Fail(RequestTooLarge());
+  ProposeThen(wiring_.backend, std::move(body), reply, [this, reply](const coord::CommandOutcome& outcome) {
+    Wire wire;
+    ToWire(std::get<Response>(outcome.body), &wire);
+    FillHeader(wiring_.backend, outcome.revision, wire.mutable_header());
+    reply.Send(wire);
+  });
+}
+
+void KvService::Range(std::string_view message, const Reply& reply) {
+  etcdserverpb::RangeRequest wire;
+  if (!ParseRequest(message, &wire, reply)) return;
+  const bool serializable = wire.serializable();
+  if (!serializable && wiring_.backend.cluster().self_is_learner) return reply.Fail(NotSupportedForLearner());
+  Status invalid;
+  coord::RangeRequest request = FromWire(&wire, &invalid);
+  Status checked = coord::CheckRange(request);
+  if (checked.ok()) checked = std::move(invalid);
+  if (!checked.ok()) return reply.Fail(checked);
+  WhenReadable(wiring_.backend, serializable, reply, [this, reply, request = std::move(request)] {
+    const coord::Machine& machine = wiring_.backend.machine();
+    const Result<coord::RangeResponse> response = machine.Range(request);
+    if (!response.ok()) return reply.Fail(response.status());
+    Arena arena;
+    auto* answer = Arena::CreateMessage<etcdserverpb::RangeResponse>(&arena);
+    ToWire(*response, answer);
+    FillHeader(wiring_.backend, machine.revision(), answer->mutable_header());
+    reply.Send(*answer);
+  });
+}
+
+void KvService::Put(std::string_view message, const Reply& reply) {
+  etcdserverpb::PutRequest wire;
+  if (!ParseRequest(message, &wire, reply)) return;
+  coord::PutRequest request = FromWire(&wire);
+  if (const Status checked = coord::CheckPut(request); !checked.ok()) return reply.Fail(checked);
+  ProposeAndAnswer<etcdserverpb::PutResponse, coord::PutResponse>(message.size(), std::move(request), reply);
+}
+
+void KvService::DeleteRange(std::string_view message, const Reply& reply) {
+  etcdserverpb::DeleteRangeRequest wire;
+  if (!ParseRequest(message, &wire, reply)) return;
+  coord::DeleteRangeRequest request = FromWire(&wire);
+  if (const Status checked = coord::CheckDeleteRange(request); !checked.ok()) return reply.Fail(checked);
+  ProposeAndAnswer<etcdserverpb::DeleteRangeResponse, coord::DeleteRangeResponse>(message.size(), std::move(request),
+                                                                                  reply);
+}
+
+void KvService::Txn(std::string_view message, const Reply& reply) {
+  Arena arena;
+  auto* wire = Arena::CreateMessage<etcdserverpb::TxnRequest>(&arena);
+  if (!ParseRequest(message, wire, reply)) return;
+  const bool serializable = IsSerializable(*wire);
+  Status invalid;
+  coord::TxnRequest request = FromWire(wire, &invalid);
+  Status checked = coord::CheckTxn(request, wiring_.options.max_txn_operations);
+  if (checked.ok()) checked = std::move(invalid);
+  if (!checked.ok()) return reply.Fail(checked);
+  if (coord::IsReadOnly(request)) return ReadTxn(request, serializable, reply);
+  if (message.size() > wiring_.options.max_request_bytes) return reply.Fail(RequestTooLarge());
+  ProposeThen(wiring_.backend, std::move(request), reply, [this, reply](const coord::CommandOutcome& outcome) {
+    Arena answers;
+    auto* answer = Arena::CreateMessage<etcdserverpb::TxnResponse>(&answers);
+    ToWire(std::get<coord::TxnResponse>(outcome.body), outcome.revision, answer);
+    FillHeader(wiring_.backend, outcome.revision, answer->mutable_header());
+    reply.Send(*answer);
+  });
+}
+
+void KvService::ReadTxn(const coord::TxnRequest& request, bool serializable, const Reply& reply) {
+  WhenReadable(wiring_.backend, serializable, reply, [this, reply, request] {
+    const coord::Machine& machine = wiring_.backend.machine();
+    const Result<coord::TxnResponse> response = machine.ReadTxn(request);
+    if (!response.ok()) return reply.Fail(response.status());
+    Arena arena;
+    auto* answer = Arena::CreateMessage<etcdserverpb::TxnResponse>(&arena);
+    ToWire(*response, machine.revision(), answer);
+    FillHeader(wiring_.backend, machine.revision(), answer->mutable_header());
+    reply.Send(*answer);
+  });
+}
+
+void KvService::Compact(std::string_view message, const Reply& reply) {
+  etcdserverpb::CompactionRequest wire;
+  if (!ParseRequest(message, &wire, reply)) return;
+  // `physical` asks for an answer after the records are gone; apply removes them before it answers anyway.
+  ProposeAndAnswer<etcdserverpb::CompactionResponse, coord::CompactResponse>(
+      message.size(), coord::CompactRequest{.revision = wire.revision()}, reply);
+}
+
+}  // namespace quorate::frontend::etcd
