@@ -5,8 +5,6 @@
 #include <utility>
 #include <variant>
 
-#include "frontend/etcd/errors.h"
-
 namespace quorate::frontend::etcd {
 namespace {
 
@@ -17,17 +15,36 @@ struct Overloaded : Ts... {
 template <class... Ts>
 Overloaded(Ts...) -> Overloaded<Ts...>;
 
-void Note(Status problem, Status* invalid) {
-  if (invalid->ok()) *invalid = std::move(problem);
+coord::RangeRequest::SortOrder SortOrderFromWire(int order) {
+  constexpr auto kUnknown = static_cast<coord::RangeRequest::SortOrder>(255);
+  if (!etcdserverpb::RangeRequest::SortOrder_IsValid(order)) return kUnknown;
+  return static_cast<coord::RangeRequest::SortOrder>(order);
 }
 
-coord::Compare CompareFromWire(etcdserverpb::Compare* wire, Status* invalid) {
+coord::RangeRequest::SortTarget SortTargetFromWire(int target) {
+  constexpr auto kUnknown = static_cast<coord::RangeRequest::SortTarget>(255);
+  if (!etcdserverpb::RangeRequest::SortTarget_IsValid(target)) return kUnknown;
+  return static_cast<coord::RangeRequest::SortTarget>(target);
+}
+
+// A comparison that every key, present or not, satisfies, or that none does.
+void MakeConstant(bool satisfied, coord::Compare* compare) {
+  compare->target = coord::Compare::Target::kVersion;
+  compare->result = satisfied ? coord::Compare::Result::kGreater : coord::Compare::Result::kLess;
+  compare->number = satisfied ? -1 : 0;
+}
+
+coord::Compare CompareFromWire(etcdserverpb::Compare* wire) {
   coord::Compare compare;
   compare.key = std::move(*wire->mutable_key());
   compare.end = std::move(*wire->mutable_range_end());
-  if (!etcdserverpb::Compare::CompareResult_IsValid(wire->result()) ||
-      !etcdserverpb::Compare::CompareTarget_IsValid(wire->target())) {
-    Note(InvalidComparison(), invalid);
+  // etcd's rules for enumerators that it does not know: such a result holds, such a target equals whatever was given.
+  if (!etcdserverpb::Compare::CompareResult_IsValid(wire->result())) {
+    MakeConstant(true, &compare);
+    return compare;
+  }
+  if (!etcdserverpb::Compare::CompareTarget_IsValid(wire->target())) {
+    MakeConstant(wire->result() == etcdserverpb::Compare::EQUAL, &compare);
     return compare;
   }
   compare.result = static_cast<coord::Compare::Result>(wire->result());
@@ -53,14 +70,13 @@ coord::Compare CompareFromWire(etcdserverpb::Compare* wire, Status* invalid) {
   return compare;
 }
 
-std::vector<coord::RequestOp> OperationsFromWire(google::protobuf::RepeatedPtrField<etcdserverpb::RequestOp>* wire,
-                                                 Status* invalid) {
+std::vector<coord::RequestOp> OperationsFromWire(google::protobuf::RepeatedPtrField<etcdserverpb::RequestOp>* wire) {
   std::vector<coord::RequestOp> operations;
   operations.reserve(static_cast<std::size_t>(wire->size()));
   for (etcdserverpb::RequestOp& operation : *wire) {
     switch (operation.request_case()) {
       case etcdserverpb::RequestOp::kRequestRange:
-        operations.emplace_back(etcd::FromWire(operation.mutable_request_range(), invalid));
+        operations.emplace_back(etcd::FromWire(operation.mutable_request_range()));
         break;
       case etcdserverpb::RequestOp::kRequestPut:
         operations.emplace_back(etcd::FromWire(operation.mutable_request_put()));
@@ -70,10 +86,10 @@ std::vector<coord::RequestOp> OperationsFromWire(google::protobuf::RepeatedPtrFi
         break;
       case etcdserverpb::RequestOp::kRequestTxn:
         operations.emplace_back(
-            std::make_shared<const coord::TxnRequest>(etcd::FromWire(operation.mutable_request_txn(), invalid)));
+            std::make_shared<const coord::TxnRequest>(etcd::FromWire(operation.mutable_request_txn())));
         break;
       case etcdserverpb::RequestOp::REQUEST_NOT_SET:
-        Note(KeyNotFound(), invalid);
+        operations.emplace_back(std::shared_ptr<const coord::TxnRequest>());
         break;
     }
   }
@@ -140,19 +156,14 @@ class TxnResponseWriter {
 
 }  // namespace
 
-coord::RangeRequest FromWire(etcdserverpb::RangeRequest* wire, Status* invalid) {
+coord::RangeRequest FromWire(etcdserverpb::RangeRequest* wire) {
   coord::RangeRequest request;
   request.key = std::move(*wire->mutable_key());
   request.end = std::move(*wire->mutable_range_end());
   request.limit = wire->limit();
   request.revision = wire->revision();
-  if (etcdserverpb::RangeRequest::SortOrder_IsValid(wire->sort_order()) &&
-      etcdserverpb::RangeRequest::SortTarget_IsValid(wire->sort_target())) {
-    request.order = static_cast<coord::RangeRequest::SortOrder>(wire->sort_order());
-    request.target = static_cast<coord::RangeRequest::SortTarget>(wire->sort_target());
-  } else {
-    Note(InvalidSortOption(), invalid);
-  }
+  request.order = SortOrderFromWire(wire->sort_order());
+  request.target = SortTargetFromWire(wire->sort_target());
   request.keys_only = wire->keys_only();
   request.count_only = wire->count_only();
   request.min_mod = wire->min_mod_revision();
@@ -181,14 +192,14 @@ coord::DeleteRangeRequest FromWire(etcdserverpb::DeleteRangeRequest* wire) {
   return request;
 }
 
-coord::TxnRequest FromWire(etcdserverpb::TxnRequest* wire, Status* invalid) {
+coord::TxnRequest FromWire(etcdserverpb::TxnRequest* wire) {
   coord::TxnRequest request;
   request.compares.reserve(static_cast<std::size_t>(wire->compare_size()));
   for (etcdserverpb::Compare& compare : *wire->mutable_compare()) {
-    request.compares.push_back(CompareFromWire(&compare, invalid));
+    request.compares.push_back(CompareFromWire(&compare));
   }
-  request.success = OperationsFromWire(wire->mutable_success(), invalid);
-  request.failure = OperationsFromWire(wire->mutable_failure(), invalid);
+  request.success = OperationsFromWire(wire->mutable_success());
+  request.failure = OperationsFromWire(wire->mutable_failure());
   return request;
 }
 

@@ -1,12 +1,11 @@
 // Between etcd's messages and coord's requests and responses. Strings are moved out of a request's message, so it is
 // spent afterwards.
 //
-// Thread rule: plain functions. What a message can say and coord's types cannot (an unknown enumerator, an operation
-// that holds nothing) is given back as `*invalid`, which the caller answers with after coord's own checks: that is
-// etcd's order.
+// Thread rule: plain functions. What a message can say and coord's types cannot is handed on so that coord's checks
+// refuse it in their order: an unknown sort option becomes an enumerator out of range, an operation that holds nothing
+// a null transaction.
 #pragma once
 
-#include "base/result.h"
 #include "coord/backend.h"
 #include "coord/kv/types.h"
 #include "etcd/rpc.pb.h"
@@ -14,10 +13,10 @@
 
 namespace quorate::frontend::etcd {
 
-coord::RangeRequest FromWire(etcdserverpb::RangeRequest* wire, Status* invalid);
+coord::RangeRequest FromWire(etcdserverpb::RangeRequest* wire);
 coord::PutRequest FromWire(etcdserverpb::PutRequest* wire);
 coord::DeleteRangeRequest FromWire(etcdserverpb::DeleteRangeRequest* wire);
-coord::TxnRequest FromWire(etcdserverpb::TxnRequest* wire, Status* invalid);
+coord::TxnRequest FromWire(etcdserverpb::TxnRequest* wire);
 // Whether a read-only transaction may be answered from this member's state: every read in it says so.
 bool IsSerializable(const etcdserverpb::TxnRequest& wire);
 

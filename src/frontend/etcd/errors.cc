@@ -10,18 +10,6 @@ Status TooManyRequests() {
   return Status::ResourceExhausted("etcdserver: too many requests");
 }
 
-Status InvalidSortOption() {
-  return Status::InvalidArgument("etcdserver: invalid sort option");
-}
-
-Status InvalidComparison() {
-  return Status::InvalidArgument("quorate: the comparison's result or target is none that this server knows");
-}
-
-Status KeyNotFound() {
-  return Status::InvalidArgument("etcdserver: key not found");
-}
-
 Status NoLeader() {
   return Status::Unavailable("etcdserver: no leader");
 }

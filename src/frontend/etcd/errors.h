@@ -12,9 +12,6 @@ namespace quorate::frontend::etcd {
 
 Status RequestTooLarge();
 Status TooManyRequests();
-Status InvalidSortOption();
-Status InvalidComparison();  // no etcd equal: etcd takes an unknown comparison as true
-Status KeyNotFound();        // also an operation of a transaction that holds nothing
 Status NoLeader();
 Status NotSupportedForLearner();
 Status AuthenticationNotEnabled();

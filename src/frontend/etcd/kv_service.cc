@@ -33,11 +33,8 @@ void KvService::Range(std::string_view message, const Reply& reply) {
   if (!ParseRequest(message, &wire, reply)) return;
   const bool serializable = wire.serializable();
   if (!serializable && wiring_.backend.cluster().self_is_learner) return reply.Fail(NotSupportedForLearner());
-  Status invalid;
-  coord::RangeRequest request = FromWire(&wire, &invalid);
-  Status checked = coord::CheckRange(request);
-  if (checked.ok()) checked = std::move(invalid);
-  if (!checked.ok()) return reply.Fail(checked);
+  coord::RangeRequest request = FromWire(&wire);
+  if (const Status checked = coord::CheckRange(request); !checked.ok()) return reply.Fail(checked);
   WhenReadable(wiring_.backend, serializable, reply, [this, reply, request = std::move(request)] {
     const coord::Machine& machine = wiring_.backend.machine();
     const Result<coord::RangeResponse> response = machine.Range(request);
@@ -72,10 +69,8 @@ void KvService::Txn(std::string_view message, const Reply& reply) {
   auto* wire = Arena::CreateMessage<etcdserverpb::TxnRequest>(&arena);
   if (!ParseRequest(message, wire, reply)) return;
   const bool serializable = IsSerializable(*wire);
-  Status invalid;
-  coord::TxnRequest request = FromWire(wire, &invalid);
-  Status checked = coord::CheckTxn(request, wiring_.options.max_txn_operations);
-  if (checked.ok()) checked = std::move(invalid);
+  coord::TxnRequest request = FromWire(wire);
+  const Status checked = coord::CheckTxn(request, wiring_.options.max_txn_operations);
   if (!checked.ok()) return reply.Fail(checked);
   if (coord::IsReadOnly(request)) return ReadTxn(request, serializable, reply);
   if (message.size() > wiring_.options.max_request_bytes) return reply.Fail(RequestTooLarge());
