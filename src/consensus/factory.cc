@@ -1,4 +1,5 @@
 #include "consensus/core.h"
+#include "consensus/raft/node.h"
 
 namespace quorate::consensus {
 
@@ -21,9 +22,15 @@ Result<Protocol> ParseProtocol(std::string_view name) {
   return Status::InvalidArgument("unknown protocol \"" + std::string(name) + "\": use raft, paxos or zab");
 }
 
-Result<std::unique_ptr<Core>> MakeCore(Protocol protocol, const Options&, Recovered) {
-  return Status{StatusCode::kUnimplemented,
-                "this build has no " + std::string(ProtocolName(protocol)) + "; it has none yet"};
+Result<std::unique_ptr<Core>> MakeCore(Protocol protocol, const Options& options, Recovered recovered) {
+  switch (protocol) {
+    case Protocol::kRaft:
+      return raft::Node::Make(options, std::move(recovered));
+    case Protocol::kPaxos:
+    case Protocol::kZab:
+      break;
+  }
+  return Status{StatusCode::kUnimplemented, "this build has no " + std::string(ProtocolName(protocol)) + ": use raft"};
 }
 
 }  // namespace quorate::consensus

@@ -1,0 +1,125 @@
+#include "consensus/raft/log.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "consensus/raft/hash.h"
+
+namespace quorate::consensus::raft {
+
+Log::Log(LogIndex snapshot_last, Term snapshot_term, std::vector<Entry> entries) : last_(snapshot_last) {
+  runs_.push_back({snapshot_last, snapshot_term});
+  for (Entry& entry : entries) Append(std::move(entry));
+}
+
+std::optional<Term> Log::TermAt(LogIndex index) const {
+  if (index < snapshot_last() || index > last_) return std::nullopt;
+  const auto after = std::upper_bound(runs_.begin(), runs_.end(), index,
+                                      [](LogIndex wanted, const Run& run) { return wanted < run.first; });
+  return std::prev(after)->term;
+}
+
+LogIndex Log::LastNotAbove(LogIndex index, Term term) const {
+  LogIndex end = std::min(index, last_);
+  for (std::size_t i = runs_.size() - 1; i > 0; --i) {
+    if (runs_[i].first > end) continue;
+    if (runs_[i].term <= term) return end;
+    end = runs_[i].first.Prev();
+  }
+  return end;
+}
+
+void Log::NoteTerm(LogIndex index, Term term) {
+  CHECK(term >= last_term()) << "term " << term.value << " at index " << index.value << " after " << last_term().value;
+  if (term > last_term()) runs_.push_back({index, term});
+}
+
+void Log::Append(Entry entry) {
+  CHECK(entry.index == last_.Next()) << entry.index.value << " after " << last_.value;
+  NoteTerm(entry.index, TermOf(entry));
+  last_ = entry.index;
+  cached_bytes_ += entry.payload.size();
+  entries_.push_back(std::move(entry));
+}
+
+void Log::TruncateAfter(LogIndex last_kept) {
+  CHECK(last_kept.Next() >= first_cached()) << "truncating at " << last_kept.value << " below the cached tail";
+  while (last_ > last_kept) {
+    cached_bytes_ -= entries_.back().payload.size();
+    entries_.pop_back();
+    last_ = last_.Prev();
+  }
+  while (runs_.size() > 1 && runs_.back().first > last_kept) runs_.pop_back();
+}
+
+std::vector<Entry> Log::From(LogIndex first, std::uint64_t bytes_max) const {
+  std::vector<Entry> out;
+  std::uint64_t bytes = 0;
+  for (LogIndex index = first; index <= last_; index = index.Next()) {
+    const Entry* entry = nullptr;
+    if (index >= first_cached()) {
+      entry = &At(index);
+    } else if (InLoaded(index)) {
+      entry = &loaded_[index.value - loaded_.front().index.value];
+    } else {
+      break;
+    }
+    if (!out.empty() && bytes + entry->payload.size() > bytes_max) break;
+    bytes += entry->payload.size();
+    out.push_back(*entry);
+  }
+  return out;
+}
+
+void Log::Trim(LogIndex limit, std::uint64_t cache_bytes) {
+  if (cached_bytes_ <= cache_bytes) return;
+  std::uint64_t above = 0;
+  for (auto it = entries_.rbegin(); it != entries_.rend() && it->index > limit; ++it) above += it->payload.size();
+  while (!entries_.empty() && entries_.front().index <= limit && cached_bytes_ - above > cache_bytes) {
+    cached_bytes_ -= entries_.front().payload.size();
+    entries_.pop_front();
+  }
+}
+
+std::optional<LoadLog> Log::StartLoad(LogIndex first, std::uint64_t bytes_max) {
+  if (loading_) return std::nullopt;
+  loading_ = true;
+  loaded_.clear();
+  return LoadLog{first, first_cached().Prev(), bytes_max};
+}
+
+void Log::FinishLoad(std::vector<Entry> entries) {
+  loading_ = false;
+  for (const Entry& entry : entries) {
+    CHECK(Matches(entry.index, TermOf(entry))) << "loaded entry " << entry.index.value << " is not of this log";
+  }
+  loaded_ = std::move(entries);
+}
+
+std::uint64_t Log::Hash() const {
+  Hasher h;
+  for (const Run& run : runs_) h.Add(run.first).Add(run.term);
+  h.Add(last_).Add(first_cached()).Add(loading_ ? 1 : 0).Add(loaded_.size());
+  if (!loaded_.empty()) h.Add(loaded_.front().index);
+  for (const Entry& entry : entries_) {
+    h.Add(static_cast<std::uint64_t>(entry.kind)).Add(entry.origin.replica).Add(entry.origin.incarnation);
+    h.Add(entry.origin.proposal).AddBytes(entry.payload.view());
+  }
+  return h.value();
+}
+
+void Log::CheckInvariants() const {
+  for (std::size_t i = 1; i < runs_.size(); ++i) {
+    CHECK(runs_[i - 1].first < runs_[i].first || i == 1) << "runs out of order";
+    CHECK(runs_[i - 1].term < runs_[i].term) << "terms fall along the log";
+  }
+  CHECK(runs_.back().first <= last_);
+  CHECK(entries_.empty() || entries_.back().index == last_);
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    CHECK(entries_[i].index.value == first_cached().value + i) << "gap in the cached tail";
+    CHECK(Matches(entries_[i].index, TermOf(entries_[i]))) << "runs disagree with entry " << entries_[i].index.value;
+  }
+}
+
+}  // namespace quorate::consensus::raft

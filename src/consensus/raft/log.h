@@ -1,0 +1,89 @@
+// Log: a node's log, of which memory holds the tail and disk holds all.
+//
+// Called by raft::Node only; one thread. The term of every entry since the snapshot is known from runs (the first index
+// of each term, so as many as there were terms with entries); the entries themselves are in memory from first_cached()
+// on. Older ones are cold: Cold() names what to load, and Loaded() offers one loaded stretch until it is dropped.
+//
+// Invariants:
+//  1. Indices are gapless from snapshot to last(); terms never fall along the log (paper 5.3, Log Matching).
+//  2. Entries above the limit last given to Trim are in memory.
+//  3. Entries at or below the limit take no more than the cache bytes given to Trim.
+//  4. At most one load is on its way, and at most one loaded stretch is kept.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <vector>
+
+#include "base/ids.h"
+#include "consensus/core.h"
+#include "consensus/raft/messages.h"
+
+namespace quorate::consensus::raft {
+
+class Log {
+ public:
+  // The log after `snapshot_last` (term `snapshot_term`). REQUIRES: entries gapless from there, terms not falling.
+  Log(LogIndex snapshot_last, Term snapshot_term, std::vector<Entry> entries);
+
+  LogIndex last() const { return last_; }
+  Term last_term() const { return runs_.back().term; }
+  LogIndex snapshot_last() const { return runs_.front().first; }
+  LogIndex first_cached() const { return LogIndex(last_.value + 1 - entries_.size()); }
+
+  // The entry's term; empty above last() and below the snapshot's last entry.
+  std::optional<Term> TermAt(LogIndex index) const;
+  bool Matches(LogIndex index, Term term) const { return TermAt(index) == term; }
+  // The last index at or below `index` whose term is not above `term`; what both sides of the consistency check use to
+  // skip what cannot match. Stops at the snapshot's last entry.
+  LogIndex LastNotAbove(LogIndex index, Term term) const;
+
+  // REQUIRES entry.index == last() + 1 and a term not below last_term().
+  void Append(Entry entry);
+  // Forgets everything above. REQUIRES last_kept >= snapshot_last() and every entry up to first_cached() kept.
+  void TruncateAfter(LogIndex last_kept);
+
+  // REQUIRES first_cached() <= index <= last().
+  const Entry& At(LogIndex index) const { return entries_[index.value - first_cached().value]; }
+  // Bytes of payload in memory, the loaded stretch not counted.
+  std::uint64_t cached_bytes() const { return cached_bytes_; }
+
+  // Entries from `first` on in memory (tail or loaded stretch): at least one, and no more payload than bytes_max after
+  // it. Empty when `first` is cold or above last().
+  std::vector<Entry> From(LogIndex first, std::uint64_t bytes_max) const;
+  bool IsCold(LogIndex index) const { return index < first_cached() && !InLoaded(index); }
+
+  // Drops entries at or below `limit` from memory, oldest first, until those at or below it take at most `cache_bytes`.
+  void Trim(LogIndex limit, std::uint64_t cache_bytes);
+
+  // What to load so that From(first, ...) has something. Empty while another load is on its way.
+  std::optional<LoadLog> StartLoad(LogIndex first, std::uint64_t bytes_max);
+  bool loading() const { return loading_; }
+  // The answer to the load.
+  void FinishLoad(std::vector<Entry> entries);
+  void DropLoaded() { loaded_.clear(); }
+
+  std::uint64_t Hash() const;
+  void CheckInvariants() const;
+
+ private:
+  struct Run {  // entries from `first` on have `term`, up to the next run; the first run begins at the snapshot's last
+    LogIndex first;
+    Term term;
+  };
+
+  bool InLoaded(LogIndex index) const {
+    return !loaded_.empty() && loaded_.front().index <= index && index <= loaded_.back().index;
+  }
+  void NoteTerm(LogIndex index, Term term);
+
+  std::vector<Run> runs_;  // never empty; terms rise strictly
+  std::deque<Entry> entries_;
+  LogIndex last_;
+  std::uint64_t cached_bytes_ = 0;
+  bool loading_ = false;
+  std::vector<Entry> loaded_;
+};
+
+}  // namespace quorate::consensus::raft

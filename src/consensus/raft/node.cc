@@ -1,0 +1,348 @@
+#include "consensus/raft/node.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/bug.h"
+#include "base/check.h"
+
+namespace quorate::consensus::raft {
+namespace {
+
+constexpr Traits kTraits{.name = "raft"};
+
+bool IsSortedSet(const std::vector<ReplicaId>& replicas) {
+  return std::is_sorted(replicas.begin(), replicas.end(), [](ReplicaId a, ReplicaId b) { return a <= b; }) &&
+         (replicas.empty() || replicas.front());
+}
+
+Status CheckRange(std::string_view field, std::uint64_t value, std::uint64_t low, std::uint64_t high) {
+  if (low <= value && value <= high) return Status::Ok();
+  return Status::InvalidArgument(std::string(field) + " = " + std::to_string(value) + " is outside [" +
+                                 std::to_string(low) + ", " + std::to_string(high) + "]");
+}
+
+Status CheckMembers(const Membership& members, std::string_view field) {
+  if (members.voters.empty()) return Status::InvalidArgument(std::string(field) + " has no voters");
+  if (!IsSortedSet(members.voters) || !IsSortedSet(members.learners)) {
+    return Status::InvalidArgument(std::string(field) + " must be sorted, without 0 and without repetition");
+  }
+  if (!members.outgoing.empty()) return Status::InvalidArgument(std::string(field) + ".outgoing must be empty");
+  return Status::Ok();
+}
+
+Status CheckRecovered(const HardState& hard, const Recovered& recovered) {
+  LogIndex last = recovered.snapshot.last;
+  Term term(recovered.snapshot.ballot.number);
+  for (const Entry& entry : recovered.log) {
+    if (entry.index != last.Next()) {
+      return Status::DataLoss("log entry " + std::to_string(entry.index.value) + " follows " +
+                              std::to_string(last.value));
+    }
+    if (TermOf(entry) < term) {
+      return Status::DataLoss("the term falls at log entry " + std::to_string(entry.index.value));
+    }
+    last = entry.index;
+    term = TermOf(entry);
+  }
+  if (term > hard.term) return Status::DataLoss("the log has a term above the hard state's");
+  if (std::max(hard.commit, recovered.applied) > last) {
+    return Status::DataLoss("the log ends at " + std::to_string(last.value) + ", below what is known to be decided");
+  }
+  if (recovered.applied < recovered.snapshot.last) return Status::DataLoss("applied is below the snapshot");
+  return Status::Ok();
+}
+
+}  // namespace
+
+Status ValidateOptions(const Options& options) {
+  if (!options.self) return Status::InvalidArgument("self must not be 0");
+  RETURN_IF_ERROR(CheckRange("heartbeat_ticks", options.heartbeat_ticks, 1, 1'000));
+  RETURN_IF_ERROR(CheckRange("election_ticks", options.election_ticks, 2 * options.heartbeat_ticks, 10'000));
+  RETURN_IF_ERROR(CheckRange("inflight_bytes_max", options.inflight_bytes_max, 1, 1u << 30));
+  RETURN_IF_ERROR(CheckRange("inflight_messages_max", options.inflight_messages_max, 1, 1u << 16));
+  RETURN_IF_ERROR(CheckRange("message_bytes_max", options.message_bytes_max, 1, 1u << 26));
+  RETURN_IF_ERROR(CheckRange("uncommitted_bytes_max", options.uncommitted_bytes_max, 1, std::uint64_t{1} << 36));
+  RETURN_IF_ERROR(CheckRange("log_cache_bytes", options.log_cache_bytes, 0, std::uint64_t{1} << 36));
+  return Status::Ok();
+}
+
+Result<std::unique_ptr<Core>> Node::Make(const Options& options, Recovered recovered) {
+  RETURN_IF_ERROR(ValidateOptions(options));
+  HardState hard;
+  if (recovered.hard_state) {
+    std::optional<HardState> decoded = DecodeHardState(*recovered.hard_state);
+    if (!decoded) return Status::DataLoss("the raft hard state does not decode");
+    hard = *std::move(decoded);
+    if (!CheckMembers(hard.bootstrap, "bootstrap").ok()) return Status::DataLoss("the raft hard state has no members");
+  } else {
+    if (!recovered.log.empty() || recovered.snapshot.last || recovered.applied) {
+      return Status::DataLoss("there is a log or an applied index, but no raft hard state");
+    }
+    RETURN_IF_ERROR(CheckMembers(options.initial, "initial"));
+    hard.bootstrap = options.initial;
+  }
+  RETURN_IF_ERROR(CheckRecovered(hard, recovered));
+  return std::unique_ptr<Core>(new Node(options, std::move(hard), std::move(recovered)));
+}
+
+Node::Node(const Options& options, HardState hard, Recovered recovered)
+    : options_(options),
+      members_(recovered.snapshot.last ? recovered.snapshot.members : hard.bootstrap),
+      hard_(std::move(hard)),
+      log_(recovered.snapshot.last, Term(recovered.snapshot.ballot.number), std::move(recovered.log)),
+      writes_(log_.last()),
+      generator_(options.seed ^ Mix64(options.self.value)),
+      delivery_{recovered.applied, recovered.applied} {
+  if (QUORATE_BUG(raft_forgets_vote_on_restart)) hard_.vote = ReplicaId();
+  hard_.commit = std::max(hard_.commit, recovered.applied);
+  hard_.life = hard_.life.Next();
+  writes_.HardStateChanged();
+  log_.Trim(delivery_.applied, options_.log_cache_bytes);
+  ResetElectionTimer();
+  before_ = {hard_, delivery_, log_.last(), false};
+}
+
+const Traits& Node::traits() const {
+  return kTraits;
+}
+
+void Node::Step(Event event) {
+  before_ = {hard_, delivery_, log_.last(), std::holds_alternative<Leader>(role_)};
+  std::visit([this](auto& one) { On(std::move(one)); }, event);
+}
+
+void Node::On(Receive event) {
+  std::optional<Message> message = DecodeMessage(event.payload);
+  if (!message || event.from == options_.self) {
+    ++counters_.malformed_messages;
+    return;
+  }
+  refused_.erase(event.from);
+  Dispatch(event.from, *std::move(message));
+}
+
+// The rules for all servers about terms (paper 5.1, figure 2), and their two exceptions: a pre-vote asks about a term
+// without entering it, and a voter that hears from a live leader does not let a candidate disturb it (thesis 4.2.3).
+void Node::Dispatch(ReplicaId from, Message message) {
+  if (const auto* request = std::get_if<VoteRequest>(&message.body)) {
+    if (request->pre) return HandlePreVote(from, message.term, *request);
+    if (message.term > hard_.term && ClingsToLeader(request->campaign)) return;
+  }
+  const auto* reply = std::get_if<VoteReply>(&message.body);
+  if (reply != nullptr && reply->pre && (reply->granted || message.term <= hard_.term)) {
+    return HandlePreVoteReply(from, message.term, reply->granted);
+  }
+  if (message.term > hard_.term) BecomeFollower(message.term, std::nullopt);
+  if (message.term < hard_.term) return AnswerStale(from, message);
+  std::visit([&](const auto& body) { Handle(from, body); }, message.body);
+}
+
+// A sender of an old term learns the newer one from the answer; who only answers needs to know nothing.
+void Node::AnswerStale(ReplicaId from, const Message& message) {
+  if (std::holds_alternative<VoteRequest>(message.body)) {
+    Send(from, VoteReply{});
+  } else if (std::holds_alternative<AppendRequest>(message.body) || std::holds_alternative<Heartbeat>(message.body)) {
+    Send(from, HeartbeatReply{});
+  } else if (const auto* read = std::get_if<ReadRequest>(&message.body)) {
+    Send(from, ReadReply{read->id, std::nullopt});
+  } else if (const auto* reply = std::get_if<AppendReply>(&message.body)) {
+    if (QUORATE_BUG(raft_counts_acks_of_older_terms)) Handle(from, *reply);
+  }
+}
+
+void Node::On(const Tick&) {
+  if (auto* leader = std::get_if<Leader>(&role_)) {
+    TickLeader(*leader);
+  } else {
+    TickElection();
+  }
+  FailReads(forwarded_.Expire(options_.election_ticks));
+  writes_.OfferCommit(hard_.commit);
+}
+
+void Node::On(const LinkUp& event) {
+  refused_.erase(event.peer);
+  timer_.early.reset();
+  if (auto* leader = std::get_if<Leader>(&role_)) {
+    leader->reads.DropPeer(event.peer);
+    // Whatever was in flight on the former connection may be lost, and a peer that restarted has forgotten what it had
+    // not made durable; only `match`, which was, still holds.
+    const auto found = leader->peers.find(event.peer);
+    if (found != leader->peers.end()) found->second.OnLinkChanged();
+  }
+}
+
+void Node::On(const LinkDown& event) {
+  if (auto* leader = std::get_if<Leader>(&role_)) {
+    leader->reads.DropPeer(event.peer);
+    const auto found = leader->peers.find(event.peer);
+    if (found != leader->peers.end()) found->second.OnLinkChanged();
+  } else if (KnownLeader() == event.peer) {
+    FailReads(forwarded_.TakeAll());
+  }
+}
+
+void Node::On(const LinkRefused& event) {
+  refused_.insert(event.peer);
+  ConsiderEarlyElection(event.peer);
+}
+
+void Node::On(const Persisted& event) {
+  writes_.OnPersisted(event.upto);
+  if (auto* candidate = std::get_if<Candidate>(&role_)) {
+    if (!candidate->pre && candidate->own_vote <= event.upto) {
+      candidate->answers[options_.self] = true;
+      TallyVotes();
+    }
+  }
+  MaybeCommit();
+}
+
+void Node::On(const Applied& event) {
+  CHECK(event.upto <= delivery_.emitted) << "applied " << event.upto.value << ", given " << delivery_.emitted.value;
+  delivery_.applied = std::max(delivery_.applied, event.upto);
+  log_.Trim(delivery_.applied, options_.log_cache_bytes);
+}
+
+void Node::On(Propose event) {
+  auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr || leader->transfer) {
+    out_.failed.push_back({event.origin.proposal, FailureReason::kNotLeader});
+    return;
+  }
+  const bool fits = leader->uncommitted_bytes + event.command.size() <= options_.uncommitted_bytes_max;
+  if (!fits && leader->uncommitted_bytes > 0) {
+    out_.failed.push_back({event.origin.proposal, FailureReason::kDropped});
+    return;
+  }
+  AppendOwn(EntryKind::kCommand, event.origin, std::move(event.command));
+}
+
+void Node::On(const ChangeMembers& event) {
+  out_.failed.push_back({event.origin.proposal, FailureReason::kDropped});
+}
+
+void Node::On(LogLoaded event) {
+  CHECK(!event.entries.empty()) << "log entry " << event.first.value << " is gone, and a follower needs it";
+  log_.FinishLoad(std::move(event.entries));
+}
+
+void Node::Send(ReplicaId to, Term term, Body body, PersistSeq after) {
+  out_.outbound.push_back({to, EncodeMessage({term, std::move(body)}), after});
+}
+
+LogIndex Node::Deliverable() const {
+  return std::min(hard_.commit, writes_.durable());
+}
+
+bool Node::HasReady() const {
+  if (!out_.outbound.empty() || !out_.reads.empty() || !out_.failed_reads.empty() || !out_.failed.empty()) return true;
+  if (!writes_.empty() || Deliverable() > delivery_.emitted || forwarded_.waiting()) return true;
+  if (reported_.leadership != CurrentLeadership() || reported_.membership != members_) return true;
+  const auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr) return false;
+  if (CanStartRound(*leader)) return true;
+  return std::any_of(leader->peers.begin(), leader->peers.end(),
+                     [this](const auto& peer) { return CanSendAppend(peer.second) || OwesCommitNotice(peer.second); });
+}
+
+Ready Node::TakeReady() {
+  std::optional<LoadLog> load;
+  if (auto* leader = std::get_if<Leader>(&role_)) {
+    FlushReads(*leader);
+    FlushAppends(*leader, &out_);
+  } else if (forwarded_.waiting()) {
+    // The first batch of a life makes its number durable.
+    const PersistSeq first_batch(1);
+    Send(*KnownLeader(), ReadRequest{forwarded_.Send(hard_.life)},
+         writes_.persisted() < first_batch ? first_batch : PersistSeq());
+  }
+  Ready ready = std::exchange(out_, {});
+  EmitDecided(&ready);
+  if (!writes_.empty()) ready.write = writes_.TakeBatch(hard_);
+  const Leadership now = CurrentLeadership();
+  if (now != reported_.leadership) ready.leadership = reported_.leadership = now;
+  if (reported_.membership != members_) ready.membership = reported_.membership = members_;
+  return ready;
+}
+
+void Node::EmitDecided(Ready* ready) {
+  while (delivery_.emitted < Deliverable()) {
+    delivery_.emitted = delivery_.emitted.Next();
+    ready->decided.push_back(log_.At(delivery_.emitted));
+  }
+}
+
+std::optional<ReplicaId> Node::KnownLeader() const {
+  if (std::holds_alternative<Leader>(role_)) return options_.self;
+  const auto* follower = std::get_if<Follower>(&role_);
+  return follower != nullptr ? follower->leader : std::nullopt;
+}
+
+bool Node::IsOnlyVoter() const {
+  return members_.voters.size() == 1 && members_.outgoing.empty() && IsSelfVoter();
+}
+
+Leadership Node::CurrentLeadership() const {
+  Leadership now;
+  now.ballot = {hard_.term.value, ReplicaId()};
+  now.leader = KnownLeader();
+  now.established = now.leader.has_value();
+  if (const auto* leader = std::get_if<Leader>(&role_)) {
+    now.role = Role::kLeader;
+    now.established = !leader->transfer;
+  } else if (!IsSelfVoter()) {
+    now.role = Role::kLearner;
+  } else {
+    now.role = std::holds_alternative<Candidate>(role_) ? Role::kCandidate : Role::kFollower;
+  }
+  return now;
+}
+
+std::optional<Ticks> Node::NextDeadline() const {
+  const auto left = [](std::uint64_t limit, std::uint64_t elapsed) { return limit > elapsed ? limit - elapsed : 1; };
+  std::uint64_t ticks = UINT64_MAX;
+  if (const auto* leader = std::get_if<Leader>(&role_)) {
+    if (!leader->peers.empty()) {
+      ticks = std::min(left(options_.heartbeat_ticks, leader->heartbeat_elapsed),
+                       left(options_.election_ticks, leader->quorum_elapsed));
+    }
+    if (leader->transfer) ticks = std::min(ticks, left(options_.election_ticks, leader->transfer->elapsed_ticks));
+  } else if (IsSelfVoter()) {
+    if (!IsOnlyVoter()) ticks = left(timer_.timeout, timer_.elapsed);
+    if (IsOnlyVoter() && std::holds_alternative<Follower>(role_)) ticks = 1;
+    if (timer_.early) ticks = std::min(ticks, std::max<std::uint64_t>(*timer_.early, 1));
+  }
+  if (!forwarded_.empty()) ticks = std::min<std::uint64_t>(ticks, 1);
+  if (ticks == UINT64_MAX) return std::nullopt;
+  return Ticks(ticks);
+}
+
+void Node::Inspect(Inspector& out) const {
+  out.Text("role", std::holds_alternative<Leader>(role_)      ? "leader"
+                   : std::holds_alternative<Candidate>(role_) ? "candidate"
+                   : IsSelfVoter()                            ? "follower"
+                                                              : "learner");
+  out.Number("term", hard_.term.value);
+  out.Number("vote", hard_.vote.value);
+  out.Number("leader", KnownLeader().value_or(ReplicaId()).value);
+  out.Number("commit", hard_.commit.value);
+  out.Number("applied", delivery_.applied.value);
+  out.Number("last_index", log_.last().value);
+  out.Number("durable_index", writes_.durable().value);
+  out.Number("first_cached_index", log_.first_cached().value);
+  out.Number("cached_bytes", log_.cached_bytes());
+  out.Number("malformed_messages", counters_.malformed_messages);
+  out.Number("elections_started", counters_.elections_started);
+  out.Number("early_elections", counters_.early_elections);
+  if (const auto* leader = std::get_if<Leader>(&role_)) {
+    for (const auto& [id, peer] : leader->peers) {
+      out.Number("match." + std::to_string(id.value), peer.match().value);
+      out.Number("next." + std::to_string(id.value), peer.next().value);
+    }
+  }
+}
+
+}  // namespace quorate::consensus::raft

@@ -1,0 +1,247 @@
+// Random schedules: three to five nodes under loss, delay, reordering, cut links, crashes and slow disks. After every
+// step the nodes' own invariants hold, no term has two leaders, and all members decide the same sequence.
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "consensus/core.h"
+#include "consensus/raft/hash.h"
+
+namespace quorate::consensus::raft {
+namespace {
+
+struct Member {
+  std::unique_ptr<Core> core;
+  std::optional<Bytes> hard_state;  // durable
+  std::vector<Entry> log;           // durable
+  std::deque<WriteBatch> writes;    // handed to the disk, not yet durable
+  std::deque<Outbound> held;        // waiting for their batch
+  PersistSeq persisted;
+  std::vector<Entry> decided;  // of this life
+  Leadership leadership;
+  std::uint64_t incarnation = 0;
+};
+struct Packet {
+  ReplicaId from, to;
+  std::uint64_t link;
+  Bytes payload;
+};
+
+class Chaos {
+ public:
+  Chaos(std::uint64_t seed, std::uint64_t nodes) : generator_(seed) {
+    for (std::uint64_t id = 1; id <= nodes; ++id) members_[ReplicaId(id)];
+    options_.election_ticks = 10;
+    options_.heartbeat_ticks = 2;
+    options_.inflight_messages_max = 1 + generator_.UpTo(7);
+    options_.message_bytes_max = 1 + generator_.UpTo(40);
+    options_.log_cache_bytes = generator_.UpTo(50);
+    options_.seed = seed;
+    for (const auto& [id, member] : members_) options_.initial.voters.push_back(id);
+    for (auto& [id, member] : members_) Start(id);
+  }
+
+  void Run(std::uint64_t steps) {
+    for (std::uint64_t i = 0; i < steps; ++i) OneStep();
+  }
+  void Heal() {
+    calm_ = true;
+    for (auto& [id, member] : members_) {
+      if (!member.core) Start(id);
+    }
+  }
+  std::size_t agreed() const { return agreed_.size(); }
+  std::size_t leaders() const { return leader_of_.size(); }
+  std::size_t reads_good() const { return reads_good_; }
+  void ExpectAllCaughtUp() const {
+    for (const auto& [id, member] : members_) EXPECT_EQ(member.decided.size(), agreed_.size()) << "member " << id.value;
+  }
+
+ private:
+  bool Chance(std::uint64_t in) { return generator_.UpTo(in - 1) == 0; }
+  ReplicaId Any() { return ReplicaId(1 + generator_.UpTo(members_.size() - 1)); }
+
+  void Start(ReplicaId id) {
+    Member& member = members_[id];
+    Options options = options_;
+    options.self = id;
+    options.seed += ++member.incarnation * 1000;
+    auto made = MakeCore(Protocol::kRaft, options, {member.hard_state, {}, member.log, {}});
+    ASSERT_TRUE(made.ok()) << made.status().message();
+    member.core = std::move(made).value();
+    member.persisted = PersistSeq();
+    member.decided.clear();
+    for (auto& [peer, other] : members_) {
+      if (peer == id || !other.core) continue;
+      ++link_;
+      Step(peer, LinkUp{id, LinkId(link_), Incarnation(member.incarnation)});
+      Step(id, LinkUp{peer, LinkId(link_), Incarnation(other.incarnation)});
+    }
+  }
+  void Crash(ReplicaId id) {
+    Member& member = members_[id];
+    member.core.reset();
+    member.writes.clear();
+    member.held.clear();
+    std::erase_if(network_, [id](const Packet& packet) { return packet.from == id || packet.to == id; });
+    for (auto& [peer, other] : members_) {
+      if (!other.core) continue;
+      Step(peer, LinkDown{id, LinkId(1)});
+      if (Chance(2)) Step(peer, LinkRefused{id});
+    }
+  }
+
+  void Step(ReplicaId id, Event event) {
+    Member& member = members_[id];
+    member.core->Step(std::move(event));
+    member.core->CheckInvariants();
+    if (Chance(3)) return;  // several events before one Ready
+    while (member.core->HasReady()) Take(id, member);
+  }
+  void Take(ReplicaId id, Member& member) {
+    Ready ready = member.core->TakeReady();
+    member.core->CheckInvariants();
+    if (ready.write) member.writes.push_back(*std::move(ready.write));
+    for (Outbound& out : ready.outbound) {
+      if (out.after > member.persisted) {
+        member.held.push_back(std::move(out));
+      } else {
+        network_.push_back({id, out.to, 0, std::move(out.payload)});
+      }
+    }
+    for (Entry& entry : ready.decided) CheckDecided(member, std::move(entry));
+    if (ready.leadership) {
+      member.leadership = *ready.leadership;
+      if (ready.leadership->role == Role::kLeader) {
+        const auto [it, fresh] = leader_of_.emplace(ready.leadership->ballot.number, id);
+        EXPECT_EQ(it->second, id) << "two leaders in term " << it->first;
+      }
+    }
+    for (const auto& [read, index] : ready.reads) {
+      EXPECT_GE(index, read_floor_.at(read)) << "a read that misses an acknowledged write";
+      ++reads_good_;
+    }
+    if (ready.load_log) Load(id, member, *ready.load_log);
+    if (!ready.decided.empty() && Chance(2)) Step(id, Applied{member.decided.back().index});
+  }
+  void Load(ReplicaId id, Member& member, const LoadLog& wanted) {
+    LogLoaded loaded{wanted.first, {}};
+    for (const Entry& entry : member.log) {
+      if (entry.index >= wanted.first && entry.index <= wanted.last) loaded.entries.push_back(entry);
+    }
+    Step(id, std::move(loaded));
+  }
+  void CheckDecided(Member& member, Entry entry) {
+    ASSERT_EQ(entry.index.value, member.decided.size() + 1);
+    ASSERT_LE(entry.index.value, member.log.size()) << "decided, but not durable here";
+    ASSERT_EQ(member.log[entry.index.value - 1], entry);
+    if (entry.index.value <= agreed_.size()) {
+      ASSERT_EQ(agreed_[entry.index.value - 1], entry) << "members decided differently";
+    } else {
+      agreed_.push_back(entry);
+    }
+    member.decided.push_back(std::move(entry));
+  }
+
+  void Persist(ReplicaId id) {
+    Member& member = members_[id];
+    if (!member.core || member.writes.empty()) return;
+    WriteBatch batch = std::move(member.writes.front());
+    member.writes.pop_front();
+    if (batch.hard_state) member.hard_state = batch.hard_state;
+    for (LogOp& op : batch.ops) {
+      if (auto* put = std::get_if<PutEntry>(&op)) {
+        ASSERT_EQ(put->entry.index.value, member.log.size() + 1);
+        member.log.push_back(put->entry);
+      } else {
+        member.log.resize(std::get<TruncateAfter>(op).last_kept.value);
+      }
+    }
+    member.persisted = batch.seq;
+    while (!member.held.empty() && member.held.front().after <= member.persisted) {
+      network_.push_back({id, member.held.front().to, 0, std::move(member.held.front().payload)});
+      member.held.pop_front();
+    }
+    Step(id, Persisted{batch.seq});
+  }
+  void Deliver() {
+    if (network_.empty()) return;
+    const std::size_t at = calm_ || Chance(2) ? 0 : generator_.UpTo(network_.size() - 1);
+    Packet packet = network_[at];
+    const bool duplicate = !calm_ && Chance(20);
+    if (!duplicate) network_.erase(network_.begin() + static_cast<std::ptrdiff_t>(at));
+    if (!calm_ && (Chance(15) || cut_.contains({packet.from, packet.to}))) return;
+    if (!members_[packet.to].core) return;
+    Step(packet.to, Receive{packet.from, LinkId(1), std::move(packet.payload)});
+  }
+
+  void OneStep() {
+    const ReplicaId id = Any();
+    Member& member = members_[id];
+    const std::uint64_t dice = generator_.UpTo(99);
+    if (dice < 12) {
+      if (member.core) Step(id, Tick{});
+    } else if (dice < 60) {
+      Deliver();
+    } else if (dice < 85) {
+      Persist(id);
+    } else if (dice < 90) {
+      if (member.core)
+        Step(id, Propose{{id, Incarnation(1), ProposalId(++proposals_)}, Bytes(std::to_string(proposals_))});
+    } else if (dice < 94) {
+      if (!member.core) return;
+      read_floor_[ReadId(++reads_)] = LogIndex(agreed_.size());
+      Step(id, ReadBarrier{ReadId(reads_)});
+    } else if (dice < 95 && !calm_) {
+      if (Chance(2)) cut_.insert({id, Any()});
+      if (Chance(3)) cut_.clear();
+    } else if (dice < 96 && !calm_) {
+      if (Chance(4) && member.core) Crash(id);
+    } else if (dice < 98) {
+      if (!member.core) Start(id);
+    } else if (dice < 99 && member.core) {
+      if (Chance(10)) Step(id, TransferLeadership{Any()});
+    }
+  }
+
+  Generator generator_;
+  Options options_;
+  std::map<ReplicaId, Member> members_;
+  std::deque<Packet> network_;
+  std::set<std::pair<ReplicaId, ReplicaId>> cut_;
+  bool calm_ = false;
+  std::vector<Entry> agreed_;
+  std::map<std::uint64_t, ReplicaId> leader_of_;
+  std::map<ReadId, LogIndex> read_floor_;
+  std::uint64_t proposals_ = 0, reads_ = 0, link_ = 1;
+  std::size_t reads_good_ = 0;
+};
+
+TEST(RaftRandom, MembersAgreeUnderChaosAndRecoverAfterIt) {
+  std::size_t decided = 0, leaders = 0, reads = 0;
+  for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Chaos chaos(seed, 3 + seed % 3);
+    chaos.Run(4000);
+    const std::size_t before = chaos.agreed();
+    chaos.Heal();
+    chaos.Run(6000);
+    EXPECT_GT(chaos.agreed(), before) << "no progress after everything was healed";
+    decided += chaos.agreed();
+    leaders += chaos.leaders();
+    reads += chaos.reads_good();
+    if (HasFailure()) break;
+  }
+  EXPECT_GT(decided, 10'000u);
+  EXPECT_GT(leaders, 1'000u);
+  EXPECT_GT(reads, 10'000u);
+}
+
+}  // namespace
+}  // namespace quorate::consensus::raft

@@ -1,0 +1,70 @@
+// WriteQueue: what this node still has to make durable, and how far it is.
+//
+// Called by raft::Node; one thread. Log operations and hard-state changes gather until TakeBatch makes one WriteBatch
+// of them; Persisted(upto) then moves the durable index. Barrier() is what a promise must wait for.
+//
+// Invariants:
+//  1. durable() never runs ahead of what the disk was told and has confirmed: truncating takes it back at once, because
+//     a confirmed entry that is replaced says nothing about its successor.
+//  2. Only entries, truncations, term, vote and life cause a sync; the commit index travels with the next batch.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <vector>
+
+#include "base/ids.h"
+#include "consensus/core.h"
+#include "consensus/raft/messages.h"
+
+namespace quorate::consensus::raft {
+
+class WriteQueue {
+ public:
+  explicit WriteQueue(LogIndex durable) : last_(durable), durable_(durable) {}
+
+  void Put(Entry entry);
+  void TruncateAfter(LogIndex last_kept);
+  // Term, vote or life changed: the next batch carries the hard state and syncs.
+  void HardStateChanged() { hard_state_changed_ = true; }
+  // The commit index may be written by itself now, if it has moved since it was last written.
+  void OfferCommit(LogIndex commit) { commit_changed_ = commit_changed_ || (written_ && written_->commit < commit); }
+
+  bool empty() const { return ops_.empty() && !hard_state_changed_ && !commit_changed_; }
+  // The batch that must be durable before a promise made now may be sent; 0 when everything already is.
+  PersistSeq Barrier() const;
+  // The number of the batch that TakeBatch makes next.
+  PersistSeq next_seq() const { return next_seq_; }
+  PersistSeq persisted() const { return persisted_; }
+  // Everything gathered, as one batch. REQUIRES !empty(). `hard_state` is written if it differs from what was written
+  // last.
+  WriteBatch TakeBatch(const HardState& hard_state);
+  void OnPersisted(PersistSeq upto);
+
+  // Entries up to here are durable as the log in memory has them.
+  LogIndex durable() const { return durable_; }
+
+  std::uint64_t Hash() const;
+  void CheckInvariants(LogIndex log_last) const;
+
+ private:
+  struct Sent {
+    PersistSeq seq;
+    LogIndex last;  // the log's end as of this batch, lowered by later truncations
+  };
+  bool NeedsSync() const { return !ops_.empty() || hard_state_changed_; }
+
+  std::vector<LogOp> ops_;
+  bool hard_state_changed_ = false;
+  bool commit_changed_ = false;
+  std::optional<HardState> written_;
+  LogIndex last_;  // the log's end once everything gathered is written
+  LogIndex durable_;
+  PersistSeq next_seq_{1};
+  PersistSeq last_sync_;
+  PersistSeq persisted_;
+  std::deque<Sent> sent_;  // not yet persisted
+};
+
+}  // namespace quorate::consensus::raft
