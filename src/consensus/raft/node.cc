@@ -209,19 +209,19 @@ void Node::On(const Applied& event) {
 void Node::On(Propose event) {
   auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr || leader->transfer) {
-    out_.failed.push_back({event.origin.proposal, FailureReason::kNotLeader});
+    out_.failed.push_back({event.origin, FailureReason::kNotLeader});
     return;
   }
   const bool fits = leader->uncommitted_bytes + event.command.size() <= options_.uncommitted_bytes_max;
   if (!fits && leader->uncommitted_bytes > 0) {
-    out_.failed.push_back({event.origin.proposal, FailureReason::kDropped});
+    out_.failed.push_back({event.origin, FailureReason::kDropped});
     return;
   }
   AppendOwn(EntryKind::kCommand, event.origin, std::move(event.command));
 }
 
 void Node::On(const ChangeMembers& event) {
-  out_.failed.push_back({event.origin.proposal, FailureReason::kDropped});
+  out_.failed.push_back({event.origin, FailureReason::kDropped});
 }
 
 void Node::On(LogLoaded event) {
