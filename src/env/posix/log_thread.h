@@ -1,0 +1,34 @@
+// LogThread: the one thread on which the log's writes and syncs block, so that no reactor does.
+//
+// Runs jobs one after another in the order in which they were added; its destructor finishes those that wait. Owned by
+// PosixDisk. Thread rule: Add from any thread.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace quorate::env {
+
+class LogThread {
+ public:
+  LogThread();
+  ~LogThread();
+  LogThread(const LogThread&) = delete;
+  LogThread& operator=(const LogThread&) = delete;
+
+  void Add(std::function<void()> job);
+
+ private:
+  void Run();
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<std::function<void()>> jobs_;
+  bool ending_ = false;
+  std::thread thread_;
+};
+
+}  // namespace quorate::env
