@@ -2,6 +2,7 @@
 // executed by coord::Machine. Field meanings are etcd's v3 API's; plain values, no thread rule.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -68,7 +69,12 @@ struct Compare {
   std::string value;
 };
 
+// How deep transactions may nest, the outermost included; CheckTxn and the encoding both hold to it. etcd's budget of
+// 128 operations, of which each level takes at least one, allows 129.
+inline constexpr std::size_t kTxnDepthMax = 130;
+
 struct TxnRequest;
+// A null transaction is an operation that the client left empty; CheckTxn refuses it.
 using RequestOp = std::variant<RangeRequest, PutRequest, DeleteRangeRequest, std::shared_ptr<const TxnRequest>>;
 struct TxnRequest {
   std::vector<Compare> compares;

@@ -1,0 +1,35 @@
+// Admission: the one step before every operation of every model, commands and reads alike. What it refuses is not
+// executed; there is no way round it.
+//
+// Owned by Machine, which calls it first in Apply and in every read. Thread rule: the owner's thread. For commands it
+// must be deterministic: it may look at the tables and at the command, at nothing else.
+//
+// Each rule is a function of its own; the features behind them (authentication, quota, locks, transactions across
+// groups, idempotency, pipelined sessions) fill them in. Order matters: who may not act learns nothing of the rest.
+#pragma once
+
+#include <string_view>
+
+#include "base/result.h"
+#include "coord/command.h"
+
+namespace quorate::coord {
+
+class Admission {
+ public:
+  Status AdmitCommand(const Command& command) const;
+  // `key`, `end`: the range that is read, as in RangeRequest.
+  Status AdmitRead(std::string_view key, std::string_view end) const;
+
+ private:
+  Status CheckAuth(const Envelope& envelope, const CommandBody& body) const;
+  Status CheckQuota(const CommandBody& body) const;
+  Status CheckFences(const Envelope& envelope) const;
+  Status CheckIntents(const CommandBody& body) const;
+  Status CheckDuplicate(const Envelope& envelope) const;
+  Status CheckSessionGap(const Envelope& envelope) const;
+  Status CheckReadAuth(std::string_view key, std::string_view end) const;
+  Status CheckReadIntents(std::string_view key, std::string_view end) const;
+};
+
+}  // namespace quorate::coord

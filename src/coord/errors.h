@@ -1,0 +1,49 @@
+// The native errors of the store: etcd's codes and texts, to the letter, because clients match on the text.
+//
+// Used within coord/ only; frontends of other protocols map the codes. Stateless, no thread rule.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+
+namespace quorate::coord::errors {
+
+inline Status EmptyKey() {
+  return Status::InvalidArgument("etcdserver: key is not provided");
+}
+inline Status KeyNotFound() {
+  return Status::InvalidArgument("etcdserver: key not found");
+}
+inline Status ValueProvided() {
+  return Status::InvalidArgument("etcdserver: value is provided");
+}
+inline Status LeaseProvided() {
+  return Status::InvalidArgument("etcdserver: lease is provided");
+}
+inline Status TooManyOps() {
+  return Status::InvalidArgument("etcdserver: too many operations in txn request");
+}
+inline Status DuplicateKey() {
+  return Status::InvalidArgument("etcdserver: duplicate key given in txn request");
+}
+inline Status InvalidSortOption() {
+  return Status::InvalidArgument("etcdserver: invalid sort option");
+}
+inline Status Compacted() {
+  return Status::OutOfRange("etcdserver: mvcc: required revision has been compacted");
+}
+inline Status FutureRevision() {
+  return Status::OutOfRange("etcdserver: mvcc: required revision is a future revision");
+}
+inline Status LeaseNotFound() {
+  return Status::NotFound("etcdserver: requested lease not found");
+}
+inline Status LeaseExists() {
+  return Status::FailedPrecondition("etcdserver: lease already exists");
+}
+inline Status LeaseTtlTooLarge() {
+  return Status::OutOfRange("etcdserver: too large lease TTL");
+}
+
+}  // namespace quorate::coord::errors

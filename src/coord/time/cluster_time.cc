@@ -1,0 +1,74 @@
+#include "coord/time/cluster_time.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/bug.h"
+#include "base/check.h"
+#include "base/codec.h"
+
+namespace quorate::coord {
+namespace {
+
+constexpr std::string_view kKey = "cluster_time";  // in kTime
+
+std::string Encode(std::uint64_t time_ns) {
+  Writer w;
+  w.Put8(1);  // format version
+  w.Put64(time_ns);
+  return std::move(w).Take();
+}
+
+}  // namespace
+
+ClusterTime::ClusterTime(Tables& tables) : tables_(tables) {
+  const std::optional<Bytes> stored = tables_.engine().Get(store::Table::kTime, kKey);
+  if (!stored) return;
+  Reader r(stored->view());
+  CHECK(r.Get8() == 1) << "the table of time is of a newer format";
+  applied_ns_ = r.Get64();
+  CHECK(r.Done()) << "the table of time holds " << stored->size() << " bytes";
+}
+
+void ClusterTime::Apply(std::uint64_t stamp_ns) {
+  if (QUORATE_BUG(coord_apply_uses_local_clock)) stamp_ns = std::max(stamp_ns, known());
+  if (stamp_ns <= applied_ns_) return;
+  if (applied_ns_ == 0) {
+    tables_.Insert(store::Table::kTime, std::string(kKey), Bytes(Encode(stamp_ns)));
+  } else {
+    tables_.Replace(store::Table::kTime, std::string(kKey), Encode(applied_ns_), Bytes(Encode(stamp_ns)));
+  }
+  applied_ns_ = stamp_ns;
+}
+
+std::uint64_t ClusterTime::known() const {
+  return leads_ ? std::max(base_ns_, applied_ns_) : applied_ns_;
+}
+
+void ClusterTime::OnLeadership(bool leads, std::uint64_t monotonic_ns) {
+  if (leads && !leads_) {
+    base_ns_ = applied_ns_;
+    base_monotonic_ns_ = monotonic_ns;
+  }
+  leads_ = leads;
+}
+
+std::uint64_t ClusterTime::Project(std::uint64_t monotonic_ns) const {
+  if (!leads_) return applied_ns_;
+  const std::uint64_t passed = monotonic_ns > base_monotonic_ns_ ? monotonic_ns - base_monotonic_ns_ : 0;
+  return std::max(base_ns_ + passed, applied_ns_);
+}
+
+std::uint64_t ClusterTime::Stamp(std::uint64_t monotonic_ns) {
+  const std::uint64_t now = Project(monotonic_ns);
+  if (leads_) {
+    base_ns_ = now;
+    base_monotonic_ns_ = std::max(base_monotonic_ns_, monotonic_ns);
+  }
+  return now;
+}
+
+}  // namespace quorate::coord
