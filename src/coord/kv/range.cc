@@ -109,8 +109,7 @@ Status CheckRevision(const store::Mvcc& mvcc, Revision revision) {
 }
 
 RangeResponse ExecuteRange(const store::Mvcc& mvcc, const RangeRequest& request) {
-  const Order order =
-      request.order == Order::kNone && request.target != Target::kKey ? Order::kAscend : request.order;
+  const Order order = request.order == Order::kNone && request.target != Target::kKey ? Order::kAscend : request.order;
   const bool sorted = order != Order::kNone && !(request.target == Target::kKey && order == Order::kAscend);
   const bool bounded = HasRevisionBounds(request);
   const bool limited = request.limit > 0 && request.limit < std::numeric_limits<std::int64_t>::max();

@@ -17,9 +17,9 @@ namespace quorate::coord {
 
 class Expiry {
  public:
-  static constexpr std::size_t kLeasesMax = 500;    // per command
-  static constexpr std::size_t kKeysMax = 10'000;   // deleted by one command, unless one lease alone has more
-  static constexpr std::size_t kCommandsMax = 4;    // per call
+  static constexpr std::size_t kLeasesMax = 500;   // per command
+  static constexpr std::size_t kKeysMax = 10'000;  // deleted by one command, unless one lease alone has more
+  static constexpr std::size_t kCommandsMax = 4;   // per call
   static constexpr std::uint64_t kRetryNs = 3'000'000'000;
 
   // `now_ns` is cluster time.
