@@ -1,4 +1,4 @@
-// WatchIndex: from a key to the watches that cover it. Exact keys in a hash table, ranges in an interval tree.
+// WatchIndex: from a key to the watches that cover it. Exact keys in an ordered map, ranges in an interval tree.
 //
 // Used by WatchHub. Thread rule: the owner's thread. A key with w covering watches among n distinct ranges costs
 // O(w log n), however many watches there are in all. Does not own the watches.
@@ -10,10 +10,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "coord/watch.h"
@@ -64,9 +64,6 @@ class WatchIndex {
     List watches;
   };
   using Tree = std::unique_ptr<Node>;
-  struct Hash : std::hash<std::string_view> {
-    using is_transparent = void;
-  };
 
   static bool EndsAfter(const Node& node, std::string_view key) { return node.open || key < node.end; }
   static bool Reaches(const Node& a, const Node& b);  // a ends after b
@@ -88,7 +85,7 @@ class WatchIndex {
     FindRanges(node->right.get(), key, visit);
   }
 
-  std::unordered_map<std::string, List, Hash, std::equal_to<>> exact_;  // looked up only, never walked
+  std::map<std::string, List, std::less<>> exact_;
   Tree root_;
   std::uint64_t nodes_made_ = 0;
 };

@@ -16,7 +16,6 @@
 #include <set>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -62,10 +61,6 @@ class Sessions {
     std::uint64_t deadline_ns = 0;
     std::set<std::string_view> keys;  // into owner_
   };
-  struct Hash : std::hash<std::string_view> {
-    using is_transparent = void;
-  };
-  using Owners = std::unordered_map<std::string, std::int64_t, Hash, std::equal_to<>>;
 
   void Load();
   void AddToViews(std::int64_t lease, Session session);
@@ -76,7 +71,7 @@ class Sessions {
   const std::int64_t min_ttl_;
   std::map<std::int64_t, Session> sessions_;
   std::set<Deadline> deadlines_;
-  Owners owner_;  // attached key -> lease; looked up only, never walked
+  std::map<std::string, std::int64_t, std::less<>> owner_;  // attached key -> lease
 };
 
 }  // namespace quorate::coord
