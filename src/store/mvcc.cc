@@ -148,7 +148,8 @@ void Store::Put(std::string_view key, Bytes value, std::int64_t lease) {
   KeyHistory& history = index_.FindOrInsert(key);
   const bool live = history.newest().revision != 0 && history.alive();
   const Revision create = live ? history.create_revision() : revision_ + 1;
-  const std::int64_t version = (live ? history.version() : 0) + 1;
+  const bool continues = live || QUORATE_BUG(mvcc_version_survives_deletion);
+  const std::int64_t version = (continues ? history.version() : 0) + 1;
   Append(history, EncodePut(key, value.view(), create, revision_ + 1, version, lease), false, create, version);
 }
 
