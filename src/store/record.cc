@@ -1,5 +1,7 @@
 #include "store/record.h"
 
+#include <bit>
+
 #include "base/check.h"
 #include "base/codec.h"
 
@@ -9,7 +11,14 @@ namespace {
 constexpr std::uint8_t kFormat = 1;
 constexpr std::uint8_t kPut = 0;
 constexpr std::uint8_t kTombstone = 1;
-constexpr std::size_t kHeaderBound = 48;  // of all fields but key and value
+
+std::size_t VarintSize(std::uint64_t v) {
+  return static_cast<std::size_t>(std::bit_width(v | 1) + 6) / 7;
+}
+
+std::size_t HeaderSize(std::string_view key, Revision revision) {
+  return 2 + VarintSize(static_cast<std::uint64_t>(revision)) + VarintSize(key.size()) + key.size();
+}
 
 void PutHeader(Writer& w, std::uint8_t kind, std::string_view key, Revision revision) {
   w.Put8(kFormat);
@@ -38,17 +47,22 @@ RecordKey DecodeRecordKey(std::string_view encoded) {
 
 Bytes EncodePut(std::string_view key, std::string_view value, Revision create, Revision revision, std::int64_t version,
                 std::int64_t lease) {
-  Writer w(kHeaderBound + key.size() + value.size());
+  // The record stays in memory as long as it is retained, so its buffer is of its size and no larger.
+  const auto age = static_cast<std::uint64_t>(revision - create);
+  const auto version_bits = static_cast<std::uint64_t>(version);
+  const auto zigzag_lease = (static_cast<std::uint64_t>(lease) << 1) ^ static_cast<std::uint64_t>(lease >> 63);
+  Writer w(HeaderSize(key, revision) + VarintSize(age) + VarintSize(version_bits) + VarintSize(zigzag_lease) +
+           value.size());
   PutHeader(w, kPut, key, revision);
-  w.PutVarint(static_cast<std::uint64_t>(revision - create));
-  w.PutVarint(static_cast<std::uint64_t>(version));
+  w.PutVarint(age);
+  w.PutVarint(version_bits);
   w.PutSigned(lease);
   w.PutRaw(value);
   return Bytes(std::move(w).Take());
 }
 
 Bytes EncodeTombstone(std::string_view key, Revision revision) {
-  Writer w(kHeaderBound + key.size());
+  Writer w(HeaderSize(key, revision));
   PutHeader(w, kTombstone, key, revision);
   return Bytes(std::move(w).Take());
 }

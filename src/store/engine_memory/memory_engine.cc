@@ -1,5 +1,6 @@
 #include "store/engine_memory/memory_engine.h"
 
+#include <limits>
 #include <utility>
 
 #include "base/check.h"
@@ -11,7 +12,7 @@ void MemoryEngine::Write(EngineBatch batch) {
                                          << applied_.index.value;
   for (TableWrite& write : batch.writes) {
     if (write.table == Table::kKv) {
-      WriteRecord(write);
+      WriteRecord(std::move(write));
     } else {
       WriteOther(std::move(write));
     }
@@ -19,15 +20,12 @@ void MemoryEngine::Write(EngineBatch batch) {
   applied_.index = batch.applied;
 }
 
-void MemoryEngine::WriteRecord(const TableWrite& write) {
+void MemoryEngine::WriteRecord(TableWrite write) {
   const RecordKey key = DecodeRecordKey(write.key);
-  auto& records = applied_.records;
-  if (!write.value) {
-    records.erase(key);
-  } else if (records.empty() || std::prev(records.end())->first < key) {
-    records.emplace_hint(records.end(), key, *write.value);
+  if (write.value) {
+    applied_.records.Put(key, *std::move(write.value));
   } else {
-    records.insert_or_assign(key, *write.value);
+    applied_.records.Erase(key);
   }
 }
 
@@ -42,9 +40,8 @@ void MemoryEngine::WriteOther(TableWrite write) {
 
 std::optional<Bytes> MemoryEngine::Get(Table table, std::string_view key) const {
   if (table == Table::kKv) {
-    const auto record = applied_.records.find(DecodeRecordKey(key));
-    if (record == applied_.records.end()) return std::nullopt;
-    return record->second;
+    const Bytes* record = applied_.records.Find(DecodeRecordKey(key));
+    return record == nullptr ? std::nullopt : std::optional<Bytes>(*record);
   }
   const auto found = applied_.tables.find(table);
   if (found == applied_.tables.end()) return std::nullopt;
@@ -66,13 +63,12 @@ void MemoryEngine::Scan(Table table, std::string_view begin, std::string_view en
 
 void MemoryEngine::ScanRecords(std::string_view begin, std::string_view end,
                                const std::function<bool(std::string_view key, const Bytes& value)>& visit) const {
-  const auto& records = applied_.records;
-  auto it = begin.empty() ? records.begin() : records.lower_bound(DecodeRecordKey(begin));
-  const auto last = end.empty() ? records.end() : records.lower_bound(DecodeRecordKey(end));
-  if (last != records.end() && (it == records.end() || last->first < it->first)) return;
-  for (; it != last; ++it) {
-    if (!visit(EncodeRecordKey(it->first), it->second)) return;
-  }
+  const RecordKey from = begin.empty() ? RecordKey{} : DecodeRecordKey(begin);
+  const RecordKey to = end.empty() ? RecordKey{std::numeric_limits<Revision>::max(), 0} : DecodeRecordKey(end);
+  applied_.records.ScanFrom(from, [&](RecordKey key, const Bytes& value) {
+    if (key >= to) return false;
+    return visit(EncodeRecordKey(key), value);
+  });
 }
 
 void MemoryEngine::BeginFlush() {

@@ -16,7 +16,7 @@
 
 #include "absl/container/btree_map.h"
 #include "store/engine.h"
-#include "store/record.h"
+#include "store/engine_memory/record_table.h"
 
 namespace quorate::store {
 
@@ -37,13 +37,12 @@ class MemoryEngine final : public Engine {
  private:
   // Copying one shares every value.
   struct Image {
-    // Records come in ascending order and their keys have one size: no string per key, and full nodes.
-    absl::btree_map<RecordKey, Bytes> records;
+    RecordTable records;                                                       // kKv
     std::map<Table, absl::btree_map<std::string, Bytes, std::less<>>> tables;  // all but kKv
     LogIndex index;
   };
 
-  void WriteRecord(const TableWrite& write);
+  void WriteRecord(TableWrite write);
   void WriteOther(TableWrite write);
   void ScanRecords(std::string_view begin, std::string_view end,
                    const std::function<bool(std::string_view key, const Bytes& value)>& visit) const;
