@@ -1,20 +1,22 @@
-// KeyIndex: from every key that has a retained record to where its records lie, ordered by key.
+// KeyIndex: from every key that has a retained record to where its records lie: by key for one, in order for ranges.
 //
 // Owned by Mvcc. Thread rule: the owner's thread. A rebuilt view: everything in it comes from the kKv table.
 //
+// Memory: the key's bytes are those inside its newest record, so a key costs its KeyHistory (80 bytes) and its places
+// in the two structures (about 30), and an older record 16 bytes, the first of which is inside the KeyHistory.
+//
 // Invariants, per key: the points rise in (revision, sub); none is missing between the oldest and the newest; there is
-// at least one. `create` and `version` belong to the newest point and are 0 when that is a tombstone.
+// at least one.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
-#include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
-#include "absl/container/btree_map.h"
+#include "absl/container/btree_set.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/container/inlined_vector.h"
 #include "base/bytes.h"
 #include "base/ids.h"
 #include "store/record.h"
@@ -33,49 +35,73 @@ struct Point {
 
 class KeyHistory {
  public:
-  // REQUIRES `point` to be after the newest.
-  void Append(Point point, Bytes record, Revision create, std::int64_t version);
+  // REQUIRES `point` to be after the newest, and `key` to lie inside `record`.
+  void Append(Point point, std::string_view key, Bytes record);
+  std::string_view key() const { return record_.view().substr(key_offset_, key_size_); }
   const Point& newest() const { return newest_; }
   bool alive() const { return newest_.tombstone == 0; }
   const Bytes& newest_record() const { return record_; }
-  Revision create_revision() const { return create_; }
-  std::int64_t version() const { return version_; }
   // The newest point at or below revision `at`; null if there is none. Tombstones are points like any other.
   const Point* At(Revision at) const;
-  // Forgets what compaction at `at` does not keep and appends it to `dropped`. True if nothing is left.
+  // Forgets what compaction at `at` does not keep and appends it to `dropped`. True if nothing is left; the key then is
+  // to be erased.
   bool Compact(Revision at, std::vector<Point>* dropped);
 
  private:
   Point newest_;  // revision 0: empty
   Bytes record_;  // the newest point's; shares memory with the engine's
-  Revision create_ = 0;
-  std::int64_t version_ = 0;
-  std::unique_ptr<std::vector<Point>> older_;  // null for the common key with one retained record
+  std::uint32_t key_offset_ = 0;
+  std::uint32_t key_size_ = 0;
+  absl::InlinedVector<Point, 1> older_;
 };
 
 class KeyIndex {
  public:
-  const KeyHistory* Find(std::string_view key) const;
-  KeyHistory* Find(std::string_view key);
-  KeyHistory& FindOrInsert(std::string_view key);
-  void Erase(std::string_view key) { keys_.erase(keys_.find(key)); }
-  std::size_t size() const { return keys_.size(); }
+  KeyIndex() = default;
+  KeyIndex(const KeyIndex&) = delete;
+  KeyIndex& operator=(const KeyIndex&) = delete;
+  ~KeyIndex();
 
-  // Calls visit(key, history) for every key in [key, end), ascending; `end` as in Mvcc::Range.
+  KeyHistory* Find(std::string_view key) const;
+  // REQUIRES the key to be absent, and `history` to have a point.
+  void Insert(std::unique_ptr<KeyHistory> history);
+  void Erase(KeyHistory* history);
+  std::size_t size() const { return by_key_.size(); }
+
+  // Calls visit(history) for every key in [key, end), ascending; `end` as in Mvcc::Range.
   template <class Visit>
   void ForEach(std::string_view key, std::string_view end, Visit&& visit) const {
     if (end.empty()) {
-      if (const KeyHistory* history = Find(key)) visit(key, *history);
+      if (const KeyHistory* history = Find(key)) visit(*history);
       return;
     }
     const bool open = end == std::string_view("\0", 1);
     if (!open && end <= key) return;
-    const auto last = open ? keys_.end() : keys_.lower_bound(end);
-    for (auto it = keys_.lower_bound(key); it != last; ++it) visit(std::string_view(it->first), *it->second);
+    const auto last = open ? ordered_.end() : ordered_.lower_bound(end);
+    for (auto it = ordered_.lower_bound(key); it != last; ++it) visit(static_cast<const KeyHistory&>(**it));
   }
 
  private:
-  absl::btree_map<std::string, std::unique_ptr<KeyHistory>, std::less<>> keys_;
+  static std::string_view KeyOf(std::string_view key) { return key; }
+  static std::string_view KeyOf(const KeyHistory* history) { return history->key(); }
+  // Equality, order and hash are those of the keys, never of the pointers. The hash is seeded by the process, which no
+  // one can see: nothing walks by_key_.
+  struct Equal {
+    using is_transparent = void;
+    bool operator()(const auto& a, const auto& b) const { return KeyOf(a) == KeyOf(b); }
+  };
+  struct Less {
+    using is_transparent = void;
+    bool operator()(const auto& a, const auto& b) const { return KeyOf(a) < KeyOf(b); }
+  };
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view key) const;
+    std::size_t operator()(const KeyHistory* history) const { return (*this)(history->key()); }
+  };
+
+  absl::flat_hash_set<KeyHistory*, Hash, Equal> by_key_;
+  absl::btree_set<KeyHistory*, Less> ordered_;  // owns
 };
 
 }  // namespace quorate::store

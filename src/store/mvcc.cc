@@ -42,8 +42,9 @@ class Store final : public Mvcc {
   Revision newest_readable() const { return revision_ + (wrote() ? 1 : 0); }
   void CheckReadable(Revision at) const;
   Bytes RecordOf(const KeyHistory& history, const Point& point) const;
-  void Append(KeyHistory& history, Bytes record, bool tombstone, Revision create, std::int64_t version);
-  void Account(const Point& point, bool replaces_live, std::uint64_t replaced_size);
+  // Takes a record in: into `history`, or as a new key's first when that is null.
+  void Index(KeyHistory* history, RecordKey key, const Bytes& encoded, const Record& record);
+  void Append(KeyHistory* history, Bytes encoded);
 
   Engine& engine_;
   KeyIndex index_;
@@ -72,22 +73,25 @@ void Store::Load() {
     const std::optional<Record> record = DecodeRecord(encoded);
     CHECK(record && record->kv.mod_revision == key.revision)
         << "the record at revision " << key.revision << "." << key.sub << " is damaged or of a newer format";
-    KeyHistory& history = index_.FindOrInsert(record->kv.key.view());
-    const bool was_live = history.newest().revision != 0 && history.alive();
-    const std::uint64_t old_size = SizeOf(history.newest());
-    const Point point{key.revision, record->tombstone, key.sub, static_cast<std::uint32_t>(encoded.size())};
-    history.Append(point, encoded, record->kv.create_revision, record->kv.version);
-    Account(point, was_live, old_size);
+    Index(index_.Find(record->kv.key.view()), key, encoded, *record);
     revision_ = key.revision;
     return true;
   });
   revision_ = std::max(revision_, compact_revision_);
 }
 
-void Store::Account(const Point& point, bool replaces_live, std::uint64_t replaced_size) {
+void Store::Index(KeyHistory* history, RecordKey key, const Bytes& encoded, const Record& record) {
+  const Point point{key.revision, record.tombstone, key.sub, static_cast<std::uint32_t>(encoded.size())};
   size_bytes_ += SizeOf(point);
-  if (replaces_live) size_in_use_bytes_ -= replaced_size;
-  if (point.tombstone == 0) size_in_use_bytes_ += SizeOf(point);
+  if (history != nullptr && history->alive()) size_in_use_bytes_ -= SizeOf(history->newest());
+  if (!record.tombstone) size_in_use_bytes_ += SizeOf(point);
+  if (history != nullptr) {
+    history->Append(point, record.kv.key.view(), encoded);
+    return;
+  }
+  auto fresh = std::make_unique<KeyHistory>();
+  fresh->Append(point, record.kv.key.view(), encoded);
+  index_.Insert(std::move(fresh));
 }
 
 void Store::CheckReadable(Revision at) const {
@@ -115,7 +119,7 @@ std::optional<KeyValue> Store::Get(std::string_view key, Revision at) const {
 RangeResult Store::Range(std::string_view key, std::string_view end, const RangeOptions& options) const {
   if (options.revision != 0) CheckReadable(options.revision);
   RangeResult result;
-  index_.ForEach(key, end, [&](std::string_view, const KeyHistory& history) {
+  index_.ForEach(key, end, [&](const KeyHistory& history) {
     const Point* point = options.revision == 0 ? &history.newest() : history.At(options.revision);
     if (point == nullptr || point->tombstone != 0) return;
     ++result.count;
@@ -131,34 +135,36 @@ void Store::Begin() {
   open_ = true;
 }
 
-void Store::Append(KeyHistory& history, Bytes record, bool tombstone, Revision create, std::int64_t version) {
-  const bool was_live = history.newest().revision != 0 && history.alive();
-  const std::uint64_t old_size = SizeOf(history.newest());
-  const Point point{revision_ + 1, tombstone, static_cast<std::uint32_t>(events_.size()),
-                    static_cast<std::uint32_t>(record.size())};
-  Account(point, was_live, old_size);
-  std::optional<Record> decoded = DecodeRecord(record);
-  events_.push_back({tombstone ? Event::Type::kDelete : Event::Type::kPut, std::move(decoded->kv)});
-  writes_.push_back({Table::kKv, EncodeRecordKey(point.key()), record});
-  history.Append(point, std::move(record), create, version);
+void Store::Append(KeyHistory* history, Bytes encoded) {
+  const RecordKey key{revision_ + 1, static_cast<std::uint32_t>(events_.size())};
+  std::optional<Record> record = DecodeRecord(encoded);
+  CHECK(record.has_value());
+  Index(history, key, encoded, *record);
+  events_.push_back({record->tombstone ? Event::Type::kDelete : Event::Type::kPut, std::move(record->kv)});
+  writes_.push_back({Table::kKv, EncodeRecordKey(key), std::move(encoded)});
 }
 
 void Store::Put(std::string_view key, Bytes value, std::int64_t lease) {
   CHECK(open_);
-  KeyHistory& history = index_.FindOrInsert(key);
-  const bool live = history.newest().revision != 0 && history.alive();
-  const Revision create = live ? history.create_revision() : revision_ + 1;
-  const bool continues = live || QUORATE_BUG(mvcc_version_survives_deletion);
-  const std::int64_t version = (continues ? history.version() : 0) + 1;
-  Append(history, EncodePut(key, value.view(), create, revision_ + 1, version, lease), false, create, version);
+  KeyHistory* history = index_.Find(key);
+  Revision create = revision_ + 1;
+  std::int64_t version = 1;
+  if (history != nullptr && history->alive()) {
+    const KeyValue previous = MustDecodePut(history->newest_record());
+    create = previous.create_revision;
+    version = previous.version + 1;
+  } else if (history != nullptr && QUORATE_BUG(mvcc_version_survives_deletion)) {
+    const Point* before = history->At(history->newest().revision - 1);
+    if (before != nullptr) version = MustDecodePut(RecordOf(*history, *before)).version + 1;
+  }
+  Append(history, EncodePut(key, value.view(), create, revision_ + 1, version, lease));
 }
 
 bool Store::Delete(std::string_view key) {
   CHECK(open_);
   KeyHistory* history = index_.Find(key);
   if (history == nullptr || !history->alive()) return false;
-  const std::int64_t kept_version = QUORATE_BUG(mvcc_version_survives_deletion) ? history->version() : 0;
-  Append(*history, EncodeTombstone(key, revision_ + 1), true, 0, kept_version);
+  Append(history, EncodeTombstone(key, revision_ + 1));
   return true;
 }
 
@@ -183,9 +189,8 @@ void Store::Compact(Revision at, std::vector<TableWrite>* out) {
   engine_.Scan(Table::kKv, begin, end, [&](std::string_view, const Bytes& encoded) {
     const std::optional<Record> record = DecodeRecord(encoded);
     CHECK(record.has_value());
-    const std::string_view key = record->kv.key.view();
-    KeyHistory* history = index_.Find(key);
-    if (history != nullptr && history->Compact(at, &dropped)) index_.Erase(key);
+    KeyHistory* history = index_.Find(record->kv.key.view());
+    if (history != nullptr && history->Compact(at, &dropped)) index_.Erase(history);
     return true;
   });
   for (const Point& point : dropped) {

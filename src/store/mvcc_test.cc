@@ -321,6 +321,18 @@ TEST(MvccOpen, ADamagedRecordStopsItWithItsRevision) {
   EXPECT_DEATH(static_cast<void>(Mvcc::Open(h.engine())), "record at revision 42.0 is damaged");
 }
 
+TEST(MvccRange, AnEmptyKeyIsAKeyLikeAnyOther) {
+  Harness h;
+  h.Put("", "1");
+  h.Put("a", "2");
+  h.Put("", "3");
+  EXPECT_EQ(h->Get("")->value.view(), "3");
+  EXPECT_EQ(h->Range("", kToTheEnd, {}).count, 2);
+  EXPECT_TRUE(h.Delete(""));
+  h.Compact(h.Put("a", "4"));
+  EXPECT_THAT(h.Records(), ElementsAre("6.0 a=4"));
+}
+
 TEST(MvccMemory, AKeyItsNewestRecordAndTheEngineShareTheValue) {
   Harness h;
   h.Put("a", "1");
