@@ -4,33 +4,19 @@
 #include <array>
 
 #include "net/h2_server_session.h"
+#include "net/nghttp2_fields.h"
 
 namespace quorate::net {
 namespace {
 
 constexpr std::size_t kHeaderOverheadBytes = 32;  // RFC 9113 section 6.5.2
 
-// nghttp2 copies neither: both must live as long as the program.
-template <std::size_t N, std::size_t M>
-nghttp2_nv Constant(const char (&name)[N], const char (&value)[M]) {
-  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): nghttp2's C interface takes mutable pointers it never writes
-  auto bytes = [](const char* text) { return reinterpret_cast<std::uint8_t*>(const_cast<char*>(text)); };
-  return {bytes(name), bytes(value), N - 1, M - 1, NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE};
-}
-
-// nghttp2 copies the value.
-template <std::size_t N>
-nghttp2_nv Copied(const char (&name)[N], std::string_view value) {
-  auto bytes = [](const char* text) { return reinterpret_cast<std::uint8_t*>(const_cast<char*>(text)); };
-  return {bytes(name), bytes(value.data()), N - 1, value.size(), NGHTTP2_NV_FLAG_NO_COPY_NAME};
-}
-
 // grpc-status and grpc-message, for trailers of either kind.
 class StatusFields {
  public:
   explicit StatusFields(const Status& status)
       : message_(PercentEncode(status.message())),
-        fields_{Copied("grpc-status", StatusCodeText(status.code())), Copied("grpc-message", message_)},
+        fields_{CopiedField("grpc-status", StatusCodeText(status.code())), CopiedField("grpc-message", message_)},
         count_(message_.empty() ? 1 : 2) {}
   const nghttp2_nv* data() const { return fields_.data(); }
   std::size_t size() const { return count_; }
@@ -254,7 +240,7 @@ void ServerCallImpl::Send(std::string message) {
   }
   if (!state_.responded) {
     state_.responded = true;
-    const nghttp2_nv fields[] = {Constant(":status", "200"), Constant("content-type", "application/grpc")};
+    const nghttp2_nv fields[] = {ConstantField(":status", "200"), ConstantField("content-type", "application/grpc")};
     nghttp2_data_provider provider{};
     provider.source.ptr = this;
     provider.read_callback = [](nghttp2_session*, std::int32_t, std::uint8_t*, std::size_t length, std::uint32_t* flags,
@@ -295,15 +281,15 @@ void ServerCallImpl::SubmitTrailersOnly(int http_status) {
   state_.responded = true;
   const std::string http = std::to_string(http_status);
   const StatusFields status(status_);
-  std::vector<nghttp2_nv> fields = {Copied(":status", http), Constant("content-type", "application/grpc")};
-  if (status_.code() == StatusCode::kUnimplemented) fields.push_back(Constant("grpc-accept-encoding", "identity"));
+  std::vector<nghttp2_nv> fields = {CopiedField(":status", http), ConstantField("content-type", "application/grpc")};
+  if (status_.code() == StatusCode::kUnimplemented) fields.push_back(ConstantField("grpc-accept-encoding", "identity"));
   fields.insert(fields.end(), status.data(), status.data() + status.size());
   nghttp2_submit_response(session_.session(), id_, fields.data(), fields.size(), nullptr);
 }
 
 void ServerCallImpl::SubmitTrailers() {
   if (status_.ok()) {
-    const nghttp2_nv ok = Constant("grpc-status", "0");
+    const nghttp2_nv ok = ConstantField("grpc-status", "0");
     nghttp2_submit_trailer(session_.session(), id_, &ok, 1);
     return;
   }
