@@ -48,6 +48,41 @@ Write EmptyWrite(std::size_t reserve) {
   return write;
 }
 
+// Reads batches back, neighbours with one call to the disk.
+class RecordReader {
+ public:
+  explicit RecordReader(Segments& segments) : segments_(segments) {}
+
+  // DATA_LOSS: not a whole record with the right checksum.
+  Result<Batch> Read(RecordPlace place) {
+    std::optional<Record> record = InWindow(place);
+    for (std::uint64_t length = kLoadWindowBytes; !record; length *= 8) {
+      if (length > 8 * kWriteBytesMax) return Status::DataLoss("no record");
+      Result<std::string> read = segments_.Read(place.segment, place.offset, length);
+      if (!read.ok()) return read.status();
+      window_ = std::move(*read);
+      window_place_ = place;
+      record = InWindow(place);
+      if (window_.size() < length && !record) return Status::DataLoss("no record");
+    }
+    std::optional<Batch> batch = DecodeBatch(Bytes::Copy(record->body));
+    if (!batch) return Status::DataLoss("no batch");
+    return std::move(*batch);
+  }
+
+ private:
+  std::optional<Record> InWindow(RecordPlace place) const {
+    if (place.segment != window_place_.segment || place.offset < window_place_.offset) return std::nullopt;
+    const std::size_t at = place.offset - window_place_.offset;
+    if (at >= window_.size()) return std::nullopt;
+    return DecodeRecord(std::string_view(window_).substr(at));
+  }
+
+  Segments& segments_;
+  RecordPlace window_place_;
+  std::string window_;
+};
+
 class LogImpl final : public Log {
  public:
   LogImpl(env::Disk& disk, env::Executor& executor, LogOptions options)
@@ -455,48 +490,31 @@ Result<std::vector<consensus::Entry>> LogImpl::Read(GroupId group, const consens
   const EntryIndex& index = found->second.index;
   auto slot = index.From(wanted.first);
   if (slot == index.end() || slot->index != wanted.first) return entries;
-  RecordPlace window_place;
-  std::string window;
-  RecordPlace batch_place;
-  Batch batch;
+  RecordReader reader(segments_);
+  RecordPlace place;
+  std::map<LogIndex, consensus::Entry>
+      batch;  // of the record at `place`; the last one of an index wins, as it did then
   std::uint64_t bytes = 0;
   for (; slot != index.end() && slot->index <= wanted.last; ++slot) {
-    if (slot->place != batch_place) {
-      const auto inside = [&](std::uint64_t length) {
-        return slot->place.segment == window_place.segment && slot->place.offset >= window_place.offset &&
-               slot->place.offset + length <= window_place.offset + window.size();
-      };
-      std::optional<Record> record;
-      for (std::uint64_t length = kLoadWindowBytes; !record; length *= 8) {
-        if (inside(kRecordHeaderBytes)) {
-          record = DecodeRecord(std::string_view(window).substr(slot->place.offset - window_place.offset));
-          if (record) break;
-        }
-        if (length > kWriteBytesMax * 8) {
-          return Damage(Path(SegmentName(slot->place.segment)) + ": offset " + std::to_string(slot->place.offset) +
-                            ": the checksum of a record that was good is wrong now",
-                        options_.directory, options_.alone);
-        }
-        Result<std::string> read = segments_.Read(slot->place.segment, slot->place.offset, length);
-        if (!read.ok()) return read.status();
-        window = std::move(*read);
-        window_place = slot->place;
+    if (slot->place != place) {
+      Result<Batch> read = reader.Read(slot->place);
+      if (read.status().code() == StatusCode::kDataLoss) {
+        return Damage(Path(SegmentName(slot->place.segment)) + ": offset " + std::to_string(slot->place.offset) +
+                          ": a record that was good is not any more",
+                      options_.directory, options_.alone);
       }
-      std::optional<Batch> decoded = DecodeBatch(Bytes::Copy(record->body));
-      CHECK(decoded) << "a record with a good checksum does not decode";
-      batch = std::move(*decoded);
-      batch_place = slot->place;
+      if (!read.ok()) return read.status();
+      place = slot->place;
+      batch.clear();
+      for (consensus::LogOp& op : read->batch.ops) {
+        if (auto* put = std::get_if<consensus::PutEntry>(&op)) batch[put->entry.index] = std::move(put->entry);
+      }
     }
-    // The last one in the batch wins, as it did when it was written.
-    const consensus::Entry* entry = nullptr;
-    for (const consensus::LogOp& op : batch.batch.ops) {
-      const auto* put = std::get_if<consensus::PutEntry>(&op);
-      if (put != nullptr && put->entry.index == slot->index) entry = &put->entry;
-    }
-    CHECK(entry != nullptr) << "entry " << slot->index.value << " is not where the index says";
-    bytes += entry->payload.size();
+    const auto entry = batch.find(slot->index);
+    CHECK(entry != batch.end()) << "entry " << slot->index.value << " is not where the index says";
+    bytes += entry->second.payload.size();
     if (!entries.empty() && bytes > wanted.bytes_max) break;
-    entries.push_back(*entry);
+    entries.push_back(std::move(entry->second));
   }
   return entries;
 }

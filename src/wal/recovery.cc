@@ -81,6 +81,7 @@ class Recovery {
   RecoveredLog out_;
   std::optional<Bad> bad_;
   SegmentNumber expected_newest_ = 0;
+  SegmentNumber expected_oldest_ = 0;
   bool first_segment_ = true;
 };
 
@@ -175,6 +176,9 @@ Status Recovery::ScanSegment(Segment& segment) {
       if (!bad_) bad_ = Bad{{segment.number, offset}, segment.path, write.reason};
       return Status::Ok();
     }
+    if (out_.number == 0 && segment.number > 1 && write.header.number > 0) {
+      out_.number = write.header.number - 1;  // older segments are gone; Finish asks whether they should be
+    }
     if (write.header.number != out_.number + 1) {
       if (bad_) return DamageAt(bad_->path, bad_->place.offset, bad_->reason + ", and later writes follow it");
       return DamageAt(segment.path, offset,
@@ -207,6 +211,7 @@ Status Recovery::Accept(const Segment& segment, std::uint32_t offset, const Pars
   out_.last_begin = offset;
   out_.last_write = std::string(write.bytes);
   expected_newest_ = write.header.newest_segment;
+  expected_oldest_ = write.header.oldest_segment;
   for (const Record& record : write.records) {
     RETURN_IF_ERROR(Replay(
         segment, offset + static_cast<std::uint32_t>(record.body.data() - kRecordHeaderBytes - write.bytes.data()),
@@ -305,6 +310,10 @@ Result<RecoveredLog> Recovery::Run(const std::vector<SegmentNumber>& numbers) {
 }
 
 Status Recovery::Finish(const std::vector<SegmentNumber>& numbers) {
+  if (numbers.front() > std::max<SegmentNumber>(expected_oldest_, 1)) {
+    return Damage(options_.directory + "/" + SegmentName(numbers.front() - 1) + ": the segment is missing",
+                  options_.directory, options_.alone);
+  }
   if (expected_newest_ > numbers.back()) {
     return Damage(options_.directory + "/" + SegmentName(numbers.back() + 1) + ": the segment is missing",
                   options_.directory, options_.alone);
