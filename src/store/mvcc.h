@@ -12,6 +12,10 @@
 //  4. Memory holds every key's newest record (shared with the engine) and the places of the older ones; these are read
 //  from the engine. So what Commit and Compact gave in `out` is in the engine before the next Begin, Compact, History,
 //  Hash or read at an older revision.
+//
+// Memory, measured with the memory engine by bench/store_bench.cc on 22-byte keys and 64-byte values (2^18 keys, three
+// puts each): 244 bytes a key with its newest record and 160 bytes an older retained record, besides key and value. CPU
+// of a put of an existing key, engine write included: 0.9 us among 4,096 keys, 2.5 us among a million (cache misses).
 #pragma once
 
 #include <cstdint>
