@@ -6,7 +6,7 @@
 //
 // Invariants:
 //  1. Two quorums of one membership share a replica.
-//  2. A set without voters agrees on nothing: Agreed gives zero, and a vote in it is pending for ever.
+//  2. Without voters nothing is agreed on: Agreed gives zero, and every vote is lost.
 #pragma once
 
 #include <algorithm>

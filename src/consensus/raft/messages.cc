@@ -179,11 +179,14 @@ std::optional<Message> DecodeMessage(const Bytes& input) {
   const std::uint8_t kind = r.Get8();
   Message message;
   message.term = r.GetId<Term>();
-  if (kind == 0 || !message.term) return std::nullopt;
+  if (kind == 0) return std::nullopt;
   if (!GetBody(r, input, kind - 1, &message.body, std::make_index_sequence<std::variant_size_v<Body>>{})) {
     return std::nullopt;
   }
   if (!r.Done()) return std::nullopt;
+  // Before the first election there is nothing to say but whether one would be welcome.
+  const auto* reply = std::get_if<VoteReply>(&message.body);
+  if (!message.term && (reply == nullptr || !reply->pre)) return std::nullopt;
   if (const auto* append = std::get_if<AppendRequest>(&message.body)) {
     const Term highest = append->entries.empty() ? append->prev_term : TermOf(append->entries.back());
     if (highest > message.term) return std::nullopt;

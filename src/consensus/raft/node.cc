@@ -170,7 +170,7 @@ void Node::On(const LinkUp& event) {
     // Whatever was in flight on the former connection may be lost, and a peer that restarted has forgotten what it had
     // not made durable; only `match`, which was, still holds.
     const auto found = leader->peers.find(event.peer);
-    if (found != leader->peers.end()) found->second.OnLinkChanged();
+    if (found != leader->peers.end()) found->second.OnLinkUp();
   }
 }
 
@@ -178,7 +178,7 @@ void Node::On(const LinkDown& event) {
   if (auto* leader = std::get_if<Leader>(&role_)) {
     leader->reads.DropPeer(event.peer);
     const auto found = leader->peers.find(event.peer);
-    if (found != leader->peers.end()) found->second.OnLinkChanged();
+    if (found != leader->peers.end()) found->second.OnLinkDown();
   } else if (KnownLeader() == event.peer) {
     FailReads(forwarded_.TakeAll());
   }

@@ -99,9 +99,11 @@ void Node::HandlePreVote(ReplicaId from, Term term, const VoteRequest& request) 
   const auto* candidate = std::get_if<Candidate>(&role_);
   if (granted && candidate != nullptr && candidate->pre) {
     // Two that ask each other at once would both win and then split the real vote. The one with the better log goes on,
-    // of equals the one with the smaller id; the other steps back.
+    // of equals the one with the smaller id, unless the other has refused it already; who does not go on steps back.
     const bool equal = request.last_term == log_.last_term() && request.last_index == log_.last();
-    granted = !equal || from < options_.self;
+    const auto answer = candidate->answers.find(from);
+    const bool refused_us = answer != candidate->answers.end() && !answer->second;
+    granted = !equal || from < options_.self || refused_us;
     if (granted) BecomeFollower(hard_.term, std::nullopt);
   }
   Send(from, granted ? term : hard_.term, VoteReply{true, granted});

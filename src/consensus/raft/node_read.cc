@@ -65,10 +65,14 @@ void Node::FailReads(const std::vector<ReadId>& reads) {
   out_.failed_reads.insert(out_.failed_reads.end(), reads.begin(), reads.end());
 }
 
-// What followers forwarded is not answered here: the new term fails it there.
 void Node::FailReads(std::vector<PendingRead> reads) {
   for (const PendingRead& read : reads) {
-    if (const auto* own = std::get_if<OwnRead>(&read)) out_.failed_reads.push_back(own->id);
+    if (const auto* own = std::get_if<OwnRead>(&read)) {
+      out_.failed_reads.push_back(own->id);
+    } else {
+      const PeerRead& forwarded = std::get<PeerRead>(read);
+      Send(forwarded.from, ReadReply{forwarded.id, std::nullopt});
+    }
   }
 }
 

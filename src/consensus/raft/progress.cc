@@ -69,6 +69,16 @@ void Progress::OnHeartbeatAnswered(LogIndex sent_upto, LogIndex verified) {
   }
 }
 
+// In probe `next` was never advanced by hope, so it stays; a match of this term may not even be known yet.
+void Progress::OnLinkUp() {
+  Restart(probing() ? next_ : match_.Next());
+}
+
+void Progress::OnLinkDown() {
+  OnLinkUp();
+  state_ = Probe{.waiting = true};  // until the link is back
+}
+
 void Progress::Restart(LogIndex next) {
   state_ = Probe{};
   next_ = next;

@@ -82,7 +82,8 @@ class Progress {
   // A heartbeat's answer: of what was sent up to `sent_upto` before it, only `verified` had arrived.
   void OnHeartbeatAnswered(LogIndex sent_upto, LogIndex verified);
   // Messages in flight may be lost, or forgotten by a restart: nothing optimistic holds any more.
-  void OnLinkChanged() { Restart(match_.Next()); }
+  void OnLinkDown();
+  void OnLinkUp();
 
   // The commit index that the follower has been told with a check that it holds the entries.
   LogIndex commit_told() const { return commit_told_; }

@@ -2,6 +2,8 @@
 // step the nodes' own invariants hold, no term has two leaders, and all members decide the same sequence.
 #include <gtest/gtest.h>
 
+#include <cstdio>
+#include <cstdlib>
 #include <deque>
 #include <map>
 #include <optional>
@@ -10,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/bug.h"
 #include "consensus/core.h"
 #include "consensus/raft/hash.h"
 
@@ -242,6 +245,38 @@ TEST(RaftRandom, MembersAgreeUnderChaosAndRecoverAfterIt) {
   EXPECT_GT(leaders, 1'000u);
   EXPECT_GT(reads, 10'000u);
 }
+
+#ifdef QUORATE_BUGS
+// Each seeded bug of this folder is found by the same schedules, by an expectation or by an invariant.
+class RaftBug : public testing::TestWithParam<std::string> {};
+
+TEST_P(RaftBug, IsFoundByRandomSchedules) {
+  const auto hunt = [this] {
+    SelectBug(GetParam());
+    for (std::uint64_t seed = 1; seed <= 2000; ++seed) {
+      Chaos chaos(seed, 3 + seed % 3);
+      chaos.Run(4000);
+      if (!HasFailure()) continue;
+      std::fprintf(stderr, "found by seed %d\n", static_cast<int>(seed));
+      std::_Exit(1);
+    }
+    std::_Exit(0);
+  };
+  const auto found = [](int status) { return status != 0; };
+  EXPECT_EXIT(hunt(), found, "");
+}
+
+INSTANTIATE_TEST_SUITE_P(All, RaftBug,
+                         testing::Values("raft_commits_old_term_by_counting", "raft_vote_before_durable",
+                                         "raft_double_vote_in_term", "raft_forgets_vote_on_restart",
+                                         "raft_ack_before_durable", "raft_leader_counts_unsynced_self",
+                                         "raft_read_round_reused", "raft_read_without_quorum",
+                                         "raft_read_before_own_term_commit", "raft_vote_ignores_log_freshness",
+                                         "raft_append_always_truncates", "raft_append_skips_prev_term_check",
+                                         "raft_counts_acks_of_older_terms", "raft_follower_commits_unverified_suffix",
+                                         "raft_heartbeat_commit_unbounded"),
+                         [](const auto& bug) { return bug.param; });
+#endif
 
 }  // namespace
 }  // namespace quorate::consensus::raft
