@@ -31,6 +31,12 @@ TEST(PeerFrameTest, FramesCutAtEveryByteComeOutWhole) {
   }
 }
 
+TEST(PeerFrameTest, TheBytesOfAFrameAreFixed) {
+  EXPECT_EQ(Encode(PeerFrameKind::kMessage, "abc"), std::string("QRPF\x01\x05\0\0\x03\0\0\0\xa7\x01\x30\x2d"
+                                                                "abc",
+                                                                19));
+}
+
 TEST(PeerFrameTest, AnyChangedByteIsNoticed) {
   const std::string wire = Encode(PeerFrameKind::kMessage, "payload");
   for (std::size_t at = 0; at < wire.size(); ++at) {

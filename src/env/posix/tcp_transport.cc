@@ -55,7 +55,8 @@ struct Peer {
   Session* candidate = nullptr;   // in its handshake; at most one
   std::shared_ptr<TcpDial> dial;  // not connected yet; never together with a candidate
   TimerId retry = 0;
-  unsigned failures = 0;  // dials since a link has lasted
+  unsigned failures = 0;     // dials since a link has lasted
+  bool tell_when_up = true;  // the last that the log says is that there is no link
 };
 
 // Lets the same complaint through once per interval.
@@ -158,15 +159,19 @@ Status TcpTransport::Impl::Bind() {
   };
   boost::system::error_code error;
   tcp::resolver resolver(executor_.context());
-  const auto found = resolver.resolve(wanted.value().host, std::to_string(wanted.value().port),
-                                      tcp::resolver::passive | tcp::resolver::address_configured, error);
-  if (error || found.empty()) return failed("the host does not resolve", error);
-  const tcp::endpoint endpoint = found.begin()->endpoint();
-  acceptor_.open(endpoint.protocol(), error);
-  if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
-  if (!error) acceptor_.bind(endpoint, error);
-  if (!error) acceptor_.listen(tcp::acceptor::max_listen_connections, error);
-  return error ? failed("cannot listen", error) : Status::Ok();
+  const auto found =
+      resolver.resolve(wanted.value().host, std::to_string(wanted.value().port), tcp::resolver::passive, error);
+  if (error) return failed("the host does not resolve", error);
+  for (const auto& entry : found) {  // the first that this machine has
+    acceptor_.open(entry.endpoint().protocol(), error);
+    if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
+    if (!error) acceptor_.bind(entry.endpoint(), error);
+    if (!error) acceptor_.listen(tcp::acceptor::max_listen_connections, error);
+    if (!error) return Status::Ok();
+    boost::system::error_code ignored;
+    acceptor_.close(ignored);
+  }
+  return failed("cannot listen", error);
 }
 
 Status TcpTransport::Impl::SetPeers(const std::map<ReplicaId, std::string>& peers) {
@@ -469,7 +474,7 @@ void TcpTransport::Impl::Promote(Session& session) {
     listener_->OnLinkDown(peer.id, old);
   }
   peer.link = &session;
-  LogInfo("peer " + peer.address.ToString() + ": link up");
+  if (std::exchange(peer.tell_when_up, false)) LogInfo("peer " + peer.address.ToString() + ": link up");
   listener_->OnLinkUp(peer.id, link, peer.incarnation);
 }
 
@@ -481,6 +486,7 @@ void TcpTransport::Impl::Lose(Session& session, const std::string& why) {
   ++counters_.links_lost;
   if (complaints_.Allow("lost/" + std::to_string(peer.id.value))) {
     LogWarn("peer " + peer.address.ToString() + ": link lost: " + why);
+    peer.tell_when_up = true;
   }
   Redial(peer);
   listener_->OnLinkDown(peer.id, link);
@@ -532,6 +538,7 @@ void TcpTransport::Impl::OnDialled(Peer& peer, TcpDial::Outcome outcome, tcp::so
   }
   if (complaints_.Allow("dial/" + std::to_string(peer.id.value))) {
     LogWarn("peer " + peer.address.ToString() + ": cannot connect: " + error + "; trying again");
+    peer.tell_when_up = true;
   }
   Redial(peer);
   if (outcome == TcpDial::Outcome::kRefused) {

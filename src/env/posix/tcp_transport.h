@@ -1,7 +1,8 @@
 // TcpTransport: env::Transport over TCP between the nodes of one cluster.
 //
 // Made by server/ wiring: Open, then SetPeers, then Start. Thread rule: the executor's thread, for everything. The
-// executor, the random source and the listener outlive it; destroying it closes all sockets and calls nobody.
+// executor, the random source and the listener outlive it; destroying it closes all sockets and calls nobody. SetPeers
+// and the destructor are not for use inside the listener's callbacks.
 //
 // One link per pair of nodes. Both ends dial, because both must learn that nobody listens at the other's address; so
 // two connections can meet. Which one is kept is decided like this:

@@ -572,6 +572,33 @@ TEST_F(TcpTransportTest, AMemberThatLeavesLosesItsLink) {
   EXPECT_TRUE(Until([&] { return a.recorder.ups == 2; }));
 }
 
+TEST_F(TcpTransportTest, HoweverOftenLinksAreCutBothEndsAgreeOnOneAgain) {
+  Node a;
+  Node b;
+  TcpTransportOptions options_a = OptionsOf(1);
+  TcpTransportOptions options_b = OptionsOf(2);
+  options_a.reconnect_min_ns = options_b.reconnect_min_ns = kMs / 10;
+  OpenPair(a, b, options_a, options_b);
+  for (int round = 0; round < 60; ++round) {
+    Node& cutter = round % 2 == 0 ? a : b;
+    ASSERT_TRUE(cutter.transport->SetPeers({}).ok());
+    ASSERT_TRUE(cutter.transport->SetPeers({{ReplicaId(1), a.address()}, {ReplicaId(2), b.address()}}).ok());
+    if (round % 3 != 0) continue;  // otherwise cut again at once, in the middle of the handshakes
+    const std::string ping = "ping " + std::to_string(round);
+    ASSERT_TRUE(Until([&] {
+      if (a.recorder.links.empty() || b.recorder.links.empty()) return false;
+      if (a.recorder.frames.empty() || a.recorder.frames.back() != ping) b.Send(1, ping);
+      if (b.recorder.frames.empty() || b.recorder.frames.back() != ping) a.Send(2, ping);
+      return !a.recorder.frames.empty() && !b.recorder.frames.empty() && a.recorder.frames.back() == ping &&
+             b.recorder.frames.back() == ping;
+    })) << round;
+    for (int turn = 0; turn < round % 5; ++turn) Until([] { return false; }, kMs / 20);
+  }
+  EXPECT_EQ(a.transport->counters().bad_frames + b.transport->counters().bad_frames, 0u);
+  EXPECT_LE(a.recorder.ups, 61) << "one cut costs one link, not a series of them";
+  EXPECT_LE(b.recorder.ups, 61);
+}
+
 TEST_F(TcpTransportTest, AnAddressThatCannotBeBoundIsNamedWithItsFlag) {
   RawListener taken;
   TcpTransportOptions options = OptionsOf(1);
