@@ -20,6 +20,11 @@ namespace quorate::coord {
 
 inline constexpr std::uint64_t kSecond = 1'000'000'000;
 
+inline std::string Numbered(std::string prefix, std::int64_t number) {
+  prefix += std::to_string(number);
+  return prefix;
+}
+
 class MachineHarness {
  public:
   MachineHarness() : machine_(Machine::Make({}, engine_)) {}
