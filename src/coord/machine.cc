@@ -131,7 +131,9 @@ void GroupMachine::CommitKv() {
 }
 
 void GroupMachine::Execute(const CompactRequest& compact, CommandOutcome* outcome) {
-  if (compact.revision <= mvcc_->compact_revision()) {
+  if (compact.revision == 0 && mvcc_->compact_revision() == 0) {
+    outcome->body = CompactResponse{};  // as etcd: nothing was compacted yet, and nothing is
+  } else if (compact.revision <= mvcc_->compact_revision()) {
     outcome->status = errors::Compacted();
   } else if (compact.revision > mvcc_->revision()) {
     outcome->status = errors::FutureRevision();

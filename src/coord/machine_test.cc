@@ -396,6 +396,13 @@ TEST_F(RangeTest, CompactionRefusesWhatIsCompactedAndWhatIsInTheFuture) {
   }
 }
 
+TEST_F(RangeTest, CompactionAtZeroIsGoodWhileNothingWasCompacted) {
+  const std::uint64_t hash = m_->StateHash();
+  EXPECT_TRUE(m_.Apply(CompactRequest{0}).status.ok());
+  EXPECT_FALSE(m_.Apply(CompactRequest{-1}).status.ok());
+  EXPECT_EQ(m_->StateHash(), hash);
+}
+
 TEST_F(RangeTest, HashNamesItsRevisionAndRefusesUnreadableOnes) {
   const Result<HashKv> newest = m_->Hash(0);
   EXPECT_EQ(newest->hash_revision, 5);
