@@ -6,16 +6,17 @@
 //
 // Invariants:
 //  1. Batches of one group become durable in seq order, each as a whole; one append and one sync carry whatever all
-//  groups had
-//     queued when the previous sync returned.
+//     groups had queued when the previous sync returned. Over all groups they become durable in the order of Submit.
 //  2. A batch's `done` runs only after the sync that began after its last byte was written.
-//  3. Write N+1 begins after the sync of N returned, and carries a durable mark for N; a lone mark follows within 100
-//  ms and at Close.
-//     So a bad batch whose mark exists is damage, and one without a mark is torn and may be cut: it was never
-//     acknowledged.
+//  3. Write N+1 begins after the sync of N returned, and carries a durable mark for N; a lone mark follows within
+//     100 ms and at Close. So a bad batch whose mark exists is damage, and one without a mark is torn and may be cut:
+//     it was never acknowledged.
 //  4. After a failed write or sync the log accepts nothing more and calls `on_failure` once (a sync that failed may
-//  have dropped the
-//     dirty pages: trying again would lie).
+//     have dropped the dirty pages: trying again would lie).
+//
+// Memory: 16 bytes for each entry in the log (where it stands), each group's hard state, and the batches on their way
+// to disk; payloads are read back from the files. How much may be on its way is bounded by the cores
+// (consensus::Options); 1 GiB is a CHECK.
 #pragma once
 
 #include <cstdint>
@@ -72,10 +73,12 @@ class Log {
   // Makes a batch durable, then calls `done` (batch.sync = false: may wait for the next batch that syncs).
   virtual void Submit(GroupId group, consensus::WriteBatch batch, std::function<void()> done) = 0;
   // Reads entries of [first, last] back, at most bytes_max of payload but at least one; gives none when `first` is not
-  // there any more.
+  // there any more. Sees every batch submitted before it. Reads files on the executor's thread, so keep bytes_max low
+  // enough for a reactor (a message's worth).
   virtual void Load(GroupId group, consensus::LoadLog wanted,
                     std::function<void(std::vector<consensus::Entry>)> done) = 0;
-  // Writes the last durable mark and syncs; blocking, for SIGTERM. Nothing may be submitted afterwards.
+  // Writes the last durable mark and syncs; blocking, for SIGTERM. Nothing may be submitted afterwards. A write under
+  // way is left to end by itself: it carries the mark for the one before it, and nobody was told of its own batches.
   virtual Status Close() = 0;
   virtual LogStats stats() const = 0;
 };
