@@ -1,5 +1,7 @@
 #include "frontend/etcd/etcd_frontend.h"
 
+#include <algorithm>
+#include <array>
 #include <unordered_map>
 #include <utility>
 
@@ -76,6 +78,8 @@ void AddOperations(MethodTable* table) {
   }
 }
 
+constexpr std::string_view kPackage = "etcdserverpb.";
+
 const Method* Find(std::string_view path) {
   static const MethodTable& table = *[] {
     auto* methods = new MethodTable();
@@ -83,8 +87,8 @@ const Method* Find(std::string_view path) {
     AddOperations(methods);
     return methods;
   }();
-  constexpr std::string_view kPackage = "/etcdserverpb.";
-  if (!path.starts_with(kPackage)) return nullptr;
+  if (!path.starts_with('/') || !path.substr(1).starts_with(kPackage)) return nullptr;
+  path.remove_prefix(1);
   const auto found = table.find(path.substr(kPackage.size()));
   return found == table.end() ? nullptr : &found->second;
 }
@@ -106,6 +110,13 @@ std::unique_ptr<net::CallHandler> EtcdFrontend::Open(std::string_view path, net:
   if (!view.leader && LeaderMonitor::Requires(call)) return refuse(NoLeader());
   if (method->stream != nullptr) return method->stream(*services_, call);
   return std::make_unique<UnaryHandler>(*services_, method->unary, call);
+}
+
+bool EtcdFrontend::HasService(std::string_view service) const {
+  if (!service.starts_with(kPackage)) return false;
+  service.remove_prefix(kPackage.size());
+  constexpr std::array<std::string_view, 6> kServices = {"KV", "Watch", "Lease", "Cluster", "Maintenance", "Auth"};
+  return std::find(kServices.begin(), kServices.end(), service) != kServices.end();
 }
 
 void EtcdFrontend::Handle(const net::HttpRequest& request, std::function<void(net::HttpResponse)> done) {

@@ -24,6 +24,7 @@ class EtcdFrontend final : public net::GrpcService, public net::HttpService {
   ~EtcdFrontend() override;
 
   std::unique_ptr<net::CallHandler> Open(std::string_view path, net::ServerCall& call) override;
+  bool HasService(std::string_view service) const override;
   void Handle(const net::HttpRequest& request, std::function<void(net::HttpResponse)> done) override;
 
  private:

@@ -49,6 +49,13 @@ TEST_F(EtcdFrontendTest, UnknownPathsDoNotOpen) {
   }
 }
 
+TEST_F(EtcdFrontendTest, ItsServicesAreKnownByName) {
+  EXPECT_TRUE(frontend_.HasService("etcdserverpb.KV"));
+  EXPECT_TRUE(frontend_.HasService("etcdserverpb.Auth"));
+  EXPECT_FALSE(frontend_.HasService("etcdserverpb.K"));
+  EXPECT_FALSE(frontend_.HasService("KV"));
+}
+
 TEST_F(EtcdFrontendTest, WhatDoesNotExistYetIsAnsweredInWords) {
   for (const char* method : {"Cluster/MemberAdd", "Maintenance/Snapshot", "Maintenance/MoveLeader",
                              "Maintenance/Defragment", "Auth/AuthEnable", "Auth/UserList"}) {

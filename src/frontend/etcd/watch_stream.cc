@@ -196,7 +196,7 @@ void WatchStream::OnCompacted(coord::WatchHandle handle, Revision compact_revisi
 }
 
 bool WatchStream::CanTake() const {
-  return call_ != nullptr && call_->queued_bytes() < wiring_.options.watch_queue_bytes;
+  return call_ != nullptr && call_->queued_bytes() <= net::kCallQueueCapBytes;
 }
 
 void WatchStream::OnNoLeader() {

@@ -6,7 +6,7 @@
 // Invariants:
 //  1. A watch's `created` reply is sent before anything else about it: the hub calls a sink only from Pump.
 //  2. A progress reply at revision r is sent only when every event <= r of the watches it speaks for was sent.
-//  3. While more than Options::watch_queue_bytes wait for the client, the stream takes nothing: its watches wait at a
+//  3. While more than net::kCallQueueCapBytes wait for the client, the stream takes nothing: its watches wait at a
 //  position in the history, not with a backlog.
 #pragma once
 

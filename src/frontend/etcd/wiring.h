@@ -23,7 +23,6 @@ struct Options {
   std::int64_t quota_bytes = std::int64_t{2} << 30;
   std::uint64_t election_timeout_ns = 1'000'000'000;  // three of them without a leader end a stream that requires one
   std::uint64_t progress_interval_ns = 600'000'000'000;  // of an idle watch that asked for progress; at least 100 ms
-  std::size_t watch_queue_bytes = 1 << 20;  // queued output above which a stream's watches wait in the history
   std::size_t watches_per_stream = 1 << 16;
   std::size_t keep_alives_per_stream = 1 << 16;  // not yet answered
 };
