@@ -3,6 +3,7 @@
 // Thread rule: the test's thread.
 #pragma once
 
+#include <google/protobuf/io/coded_stream.h>
 #include <gtest/gtest.h>
 
 #include <deque>
@@ -68,7 +69,10 @@ class FrontendTest : public testing::Test {
     if (!call->finished->ok()) return *call->finished;
     Answer answer;
     EXPECT_EQ(call->sent.size(), 1u);
-    EXPECT_TRUE(answer.ParseFromString(call->sent.front()));
+    google::protobuf::io::CodedInputStream input(reinterpret_cast<const std::uint8_t*>(call->sent.front().data()),
+                                                 static_cast<int>(call->sent.front().size()));
+    input.SetRecursionLimit(1000);  // transactions may be nested deeper than the library's default
+    EXPECT_TRUE(answer.ParseFromCodedStream(&input));
     return answer;
   }
 

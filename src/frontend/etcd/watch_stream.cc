@@ -86,6 +86,7 @@ void WatchStream::Create(etcdserverpb::WatchCreateRequest* request) {
     while (watches_.contains(next_id_)) ++next_id_;
     id = next_id_++;
   }
+  watch.start_revision = coord_request.start_revision;
   const bool history = coord_request.start_revision > 0 && coord_request.start_revision <= revision();
   watch.handle = hub().Add(std::move(coord_request), this);
   ids_.emplace(watch.handle, id);
@@ -119,10 +120,14 @@ void WatchStream::Cancel(std::int64_t id) {
   Send(response);
 }
 
+bool WatchStream::Synced(const Watch& watch) const {
+  return watch.start_revision <= revision() && hub().Synced(watch.handle);
+}
+
 void WatchStream::ReportProgress() {
   if (watches_.empty()) return;
-  const bool all_synced = std::all_of(watches_.begin(), watches_.end(),
-                                      [this](const auto& entry) { return hub().Synced(entry.second.handle); });
+  const bool all_synced =
+      std::all_of(watches_.begin(), watches_.end(), [this](const auto& entry) { return Synced(entry.second); });
   if (!all_synced) return;
   etcdserverpb::WatchResponse response;
   FillResponse(kNoWatchId, revision(), &response);
@@ -134,7 +139,7 @@ void WatchStream::ReportIdleWatches() {
   for (auto& [id, watch] : watches_) {
     if (!watch.progress_notify) continue;
     wanted = true;
-    if (std::exchange(watch.idle, true) && hub().Synced(watch.handle)) {
+    if (std::exchange(watch.idle, true) && Synced(watch)) {
       etcdserverpb::WatchResponse response;
       FillResponse(id, revision(), &response);
       Send(response);

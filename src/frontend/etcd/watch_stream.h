@@ -46,6 +46,7 @@ class WatchStream final : public net::CallHandler, public coord::WatchSink, publ
  private:
   struct Watch {
     coord::WatchHandle handle = 0;
+    Revision start_revision = 0;  // as the client gave it
     bool progress_notify = false;
     bool idle = true;  // nothing was sent for it since the last look
     bool fragment = false;
@@ -54,6 +55,8 @@ class WatchStream final : public net::CallHandler, public coord::WatchSink, publ
   void Create(etcdserverpb::WatchCreateRequest* request);
   void RefuseCreate(const std::string& reason);
   void Cancel(std::int64_t id);
+  // Whether a progress reply may speak for it: nothing is owed to it, and the store has reached its start.
+  bool Synced(const Watch& watch) const;
   void ReportProgress();  // on request: for all watches at once, or not at all
   void ReportIdleWatches();
   void ArmProgressTimer();
