@@ -1,0 +1,239 @@
+#include "server/config.h"
+
+#include <openssl/sha.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "base/codec.h"
+#include "base/crc32c.h"
+
+namespace quorate::server {
+namespace {
+
+constexpr std::string_view kClusterMagic = "QRTCLUS1";
+constexpr std::string_view kDefaultPeer = "127.0.0.1:2380";
+constexpr std::string_view kDefaultEtcd = "127.0.0.1:2379";
+constexpr std::string_view kDefaultAdmin = "127.0.0.1:7070";
+
+// The first 63 bits of a SHA-256: never 0, and positive as a signed number too.
+std::uint64_t Hash63(std::string_view text) {
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest{};
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
+  std::uint64_t id = 0;
+  for (int i = 0; i < 8; ++i) id = id << 8 | digest[static_cast<std::size_t>(i)];
+  id &= ~(1ull << 63);
+  return id == 0 ? 1 : id;
+}
+
+Status FlagError(std::string_view flag, const std::string& what) {
+  return Status::InvalidArgument("--" + std::string(flag) + ": " + what);
+}
+
+bool IsWildcard(const std::string& host) {
+  return host == "0.0.0.0" || host == "::" || host == "*";
+}
+
+Result<std::vector<Member>> ParseInitialCluster(const ServeFlags& flags) {
+  std::vector<Member> members;
+  std::string_view rest = flags.initial_cluster;
+  while (!rest.empty()) {
+    const std::string_view item = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(rest.size(), item.size() + 1));
+    const std::size_t equals = item.find('=');
+    if (equals == std::string_view::npos || equals == 0) {
+      return FlagError("initial-cluster", "\"" + std::string(item) + "\" is not NAME=HOST:PORT");
+    }
+    Member member;
+    member.name = item.substr(0, equals);
+    const Result<HostPort> peer = ParseHostPort(item.substr(equals + 1));
+    if (!peer.ok()) return FlagError("initial-cluster", peer.status().message());
+    if (IsWildcard(peer->host)) return FlagError("initial-cluster", "nobody can reach the wildcard " + peer->host);
+    member.peer = *peer;
+    member.id = MakeReplicaId(member.name, member.peer, flags.cluster_token);
+    for (const Member& other : members) {
+      if (other.name == member.name) return FlagError("initial-cluster", "two members are called " + member.name);
+      if (other.peer == member.peer) {
+        return FlagError("initial-cluster", other.name + " and " + member.name + " have the same address");
+      }
+    }
+    members.push_back(std::move(member));
+  }
+  std::sort(members.begin(), members.end(), [](const Member& a, const Member& b) { return a.id < b.id; });
+  return members;
+}
+
+Status SetListeners(const ServeFlags& flags, ServeConfig* config) {
+  if (!flags.listen_zookeeper.empty()) {
+    return FlagError("listen-zookeeper", "this build has no ZooKeeper port; leave the flag out");
+  }
+  if (!flags.listen_consul.empty()) {
+    return FlagError("listen-consul", "this build has no Consul port; leave the flag out");
+  }
+  const bool none_named = flags.listen_etcd.empty() && flags.listen_admin.empty();
+  struct Port {
+    std::string_view flag;
+    std::string text;
+    HostPort* out;
+  };
+  const std::array<Port, 2> ports{
+      Port{"listen-etcd", none_named ? std::string(kDefaultEtcd) : flags.listen_etcd, &config->listen_etcd},
+      Port{"listen-admin", none_named ? std::string(kDefaultAdmin) : flags.listen_admin, &config->listen_admin}};
+  for (const Port& port : ports) {
+    if (port.text.empty()) continue;
+    const Result<HostPort> parsed = ParseHostPort(port.text);
+    if (!parsed.ok()) return FlagError(port.flag, parsed.status().message());
+    *port.out = *parsed;
+  }
+  std::string advertised = flags.advertise_etcd;
+  if (advertised.empty() && config->listen_etcd.port != 0) {
+    if (IsWildcard(config->listen_etcd.host)) {
+      return FlagError("advertise-etcd", "needed, because --listen-etcd is the wildcard " + config->listen_etcd.host +
+                                             ": say the HOST:PORT that clients reach this member at");
+    }
+    advertised = config->listen_etcd.ToString();
+  }
+  if (advertised.empty()) return Status::Ok();
+  const Result<HostPort> parsed = ParseHostPort(advertised);
+  if (!parsed.ok()) return FlagError("advertise-etcd", parsed.status().message());
+  if (IsWildcard(parsed->host)) return FlagError("advertise-etcd", "nobody can reach the wildcard " + parsed->host);
+  config->advertise_etcd = "http://" + parsed->ToString();
+  return Status::Ok();
+}
+
+Status SetMembers(const ServeFlags& flags, ServeConfig* config) {
+  if (flags.initial_cluster.empty()) {
+    const Result<HostPort> peer = ParseHostPort(flags.advertise_peer.empty() ? kDefaultPeer : flags.advertise_peer);
+    if (!peer.ok()) return FlagError("advertise-peer", peer.status().message());
+    config->members = {{MakeReplicaId(flags.name, *peer, flags.cluster_token), flags.name, *peer}};
+  } else {
+    Result<std::vector<Member>> members = ParseInitialCluster(flags);
+    if (!members.ok()) return members.status();
+    config->members = *std::move(members);
+  }
+  const auto self = std::find_if(config->members.begin(), config->members.end(),
+                                 [&](const Member& m) { return m.name == flags.name; });
+  if (self == config->members.end()) {
+    return FlagError("initial-cluster", "has no member called " + flags.name + " (--name)");
+  }
+  if (flags.listen_peer.empty()) {
+    if (config->members.size() > 1) config->listen_peer = self->peer;
+    return Status::Ok();
+  }
+  const Result<HostPort> listen = ParseHostPort(flags.listen_peer);
+  if (!listen.ok()) return FlagError("listen-peer", listen.status().message());
+  config->listen_peer = *listen;
+  return Status::Ok();
+}
+
+}  // namespace
+
+std::string HostPort::ToString() const {
+  const bool v6 = host.find(':') != std::string::npos;
+  return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
+Result<HostPort> ParseHostPort(std::string_view text) {
+  const std::string quoted = "\"" + std::string(text) + "\"";
+  for (const std::string_view scheme : {"http://", "tcp://"}) {
+    if (text.starts_with(scheme)) text.remove_prefix(scheme.size());
+  }
+  if (text.starts_with("https://")) return Status::InvalidArgument(quoted + ": this build has no TLS");
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return Status::InvalidArgument(quoted + " is not HOST:PORT");
+  std::string_view host = text.substr(0, colon);
+  const std::string_view digits = text.substr(colon + 1);
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  HostPort out;
+  out.host = host.empty() ? "0.0.0.0" : std::string(host);
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), out.port);
+  if (error != std::errc() || end != digits.data() + digits.size() || out.port == 0) {
+    return Status::InvalidArgument(quoted + ": the port is a number from 1 to 65535");
+  }
+  return out;
+}
+
+ReplicaId MakeReplicaId(std::string_view name, const HostPort& peer, std::string_view token) {
+  Writer w;
+  w.PutBytes("quorate member");
+  w.PutBytes(name);
+  w.PutBytes(peer.ToString());
+  w.PutBytes(token);
+  return ReplicaId(Hash63(w.str()));
+}
+
+ClusterId MakeClusterId(const std::vector<Member>& members, std::string_view token) {
+  Writer w;
+  w.PutBytes("quorate cluster");
+  for (const Member& member : members) w.PutId(member.id);
+  w.PutBytes(token);
+  return ClusterId(Hash63(w.str()));
+}
+
+Result<ServeConfig> Validate(const ServeFlags& flags) {
+  ServeConfig config;
+  if (flags.name.empty()) return FlagError("name", "must not be empty");
+  if (flags.data_dir.empty()) return FlagError("data-dir", "must not be empty");
+  if (flags.join) {
+    return FlagError("join",
+                     "this build cannot add a member to a running cluster; start all of --initial-cluster together");
+  }
+  config.name = flags.name;
+  config.data_dir = flags.data_dir;
+  config.token = flags.cluster_token;
+  const Result<consensus::Protocol> protocol = consensus::ParseProtocol(flags.protocol);
+  if (!protocol.ok()) return FlagError("protocol", protocol.status().message());
+  config.protocol = *protocol;
+  RETURN_IF_ERROR(SetMembers(flags, &config));
+  RETURN_IF_ERROR(SetListeners(flags, &config));
+  return config;
+}
+
+std::string EncodeClusterFile(const ServeConfig& config) {
+  Writer w;
+  w.PutRaw(kClusterMagic);
+  w.PutBytes(config.token);
+  w.PutVarint(config.members.size());
+  for (const Member& member : config.members) {
+    w.PutId(member.id);
+    w.PutBytes(member.name);
+    w.PutBytes(member.peer.host);
+    w.PutVarint(member.peer.port);
+  }
+  w.Put32(Crc32c(w.str()));
+  return std::move(w).Take();
+}
+
+Status ApplyClusterFile(std::string_view content, ServeConfig* config) {
+  const Status damaged = Status::DataLoss("the file " + std::string(kClusterFile) +
+                                          " in the data directory is damaged: it no longer says who the members are. "
+                                          "Move the whole directory away and replace this member");
+  if (content.size() < kClusterMagic.size() + 4) return damaged;
+  Reader tail(content.substr(content.size() - 4));
+  content.remove_suffix(4);
+  if (tail.Get32() != Crc32c(content)) return damaged;
+  Reader r(content);
+  if (r.GetRaw(kClusterMagic.size()) != kClusterMagic) return damaged;
+  config->token = r.GetBytes();
+  std::vector<Member> members(r.GetCount());
+  for (Member& member : members) {
+    member.id = r.GetId<ReplicaId>();
+    member.name = r.GetBytes();
+    member.peer.host = r.GetBytes();
+    member.peer.port = static_cast<std::uint16_t>(r.GetVarint());
+  }
+  if (!r.Done()) return damaged;
+  const auto self =
+      std::find_if(members.begin(), members.end(), [&](const Member& m) { return m.name == config->name; });
+  if (self == members.end()) {
+    return Status::FailedPrecondition("the data directory " + config->data_dir +
+                                      " belongs to a cluster without a member called " + config->name +
+                                      ": check --name and --data-dir");
+  }
+  if (members.size() > 1 && config->listen_peer.port == 0) config->listen_peer = self->peer;
+  config->members = std::move(members);
+  return Status::Ok();
+}
+
+}  // namespace quorate::server

@@ -1,0 +1,75 @@
+// ServeConfig: what `quorate serve` was asked for, checked, and the identities that follow from it.
+//
+// Filled by cli/ (flags beat environment beats file), validated here once. Plain values, no thread rule.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "consensus/core.h"
+
+namespace quorate::server {
+
+struct HostPort {
+  std::string host;
+  std::uint16_t port = 0;
+  std::string ToString() const;  // [host]:port for IPv6
+  friend bool operator==(const HostPort&, const HostPort&) = default;
+};
+// "HOST:PORT"; an etcd-style "http://HOST:PORT" is understood as well.
+Result<HostPort> ParseHostPort(std::string_view text);
+
+struct Member {
+  ReplicaId id;
+  std::string name;
+  HostPort peer;
+  friend bool operator==(const Member&, const Member&) = default;
+};
+
+struct ServeFlags {  // as typed; empty = not given
+  std::string name = "n1";
+  std::string data_dir = "quorate.data";
+  std::string protocol = "raft";
+  std::string listen_peer;
+  std::string advertise_peer;
+  std::string initial_cluster;
+  std::string cluster_token = "quorate";
+  std::string listen_etcd;
+  std::string advertise_etcd;
+  std::string listen_admin;
+  std::string listen_zookeeper;
+  std::string listen_consul;
+  bool join = false;
+};
+
+struct ServeConfig {
+  std::string name;
+  std::string data_dir;
+  consensus::Protocol protocol = consensus::Protocol::kRaft;
+  std::string token;
+  std::vector<Member> members;  // of the initial cluster, ascending by id; one = a lone server without a peer port
+  HostPort listen_peer;         // port 0 = none
+  HostPort listen_etcd;         // port 0 = none
+  HostPort listen_admin;        // port 0 = none
+  std::string advertise_etcd;   // URL
+};
+
+// INVALID_ARGUMENT names the flag and what to write instead.
+Result<ServeConfig> Validate(const ServeFlags& flags);
+
+// Ids are hashes of names, peer addresses and the token, so every member computes the same.
+ReplicaId MakeReplicaId(std::string_view name, const HostPort& peer, std::string_view token);
+ClusterId MakeClusterId(const std::vector<Member>& members, std::string_view token);
+
+// The members that the data directory was made for; --initial-cluster is ignored once this file exists.
+inline constexpr std::string_view kClusterFile = "cluster";
+std::string EncodeClusterFile(const ServeConfig& config);
+// Replaces config's members and token by the file's. DATA_LOSS when the file is damaged, FAILED_PRECONDITION when it
+// knows no member of this name.
+Status ApplyClusterFile(std::string_view content, ServeConfig* config);
+
+}  // namespace quorate::server
