@@ -124,10 +124,32 @@ Status SetMembers(const ServeFlags& flags, ServeConfig* config) {
   const Result<HostPort> listen = ParseHostPort(flags.listen_peer);
   if (!listen.ok()) return FlagError("listen-peer", listen.status().message());
   config->listen_peer = *listen;
+  config->listen_peer_named = true;
   return Status::Ok();
 }
 
 }  // namespace
+
+const std::vector<FlagSpec>& ServeFlagSpecs() {
+  static const std::vector<FlagSpec> specs{
+      {"name", &ServeFlags::name, "this member's name in --initial-cluster"},
+      {"data-dir", &ServeFlags::data_dir, "where everything durable lives; made when absent"},
+      {"protocol", &ServeFlags::protocol, "raft (paxos and zab are not in this build)"},
+      {"listen-peer", &ServeFlags::listen_peer,
+       "HOST:PORT for the other members (default: this member's address in --initial-cluster)"},
+      {"advertise-peer", &ServeFlags::advertise_peer,
+       "HOST:PORT of a lone server's peer address, as MemberList shows it"},
+      {"initial-cluster", &ServeFlags::initial_cluster,
+       "n1=HOST:PORT,n2=... with peer addresses; ignored once the data directory exists"},
+      {"cluster-token", &ServeFlags::cluster_token, "keeps clusters with the same addresses apart"},
+      {"listen-etcd", &ServeFlags::listen_etcd, "HOST:PORT for etcd clients"},
+      {"advertise-etcd", &ServeFlags::advertise_etcd, "HOST:PORT that clients reach this member at"},
+      {"listen-admin", &ServeFlags::listen_admin, "HOST:PORT for /metrics and /health"},
+      {"listen-zookeeper", &ServeFlags::listen_zookeeper, "not in this build"},
+      {"listen-consul", &ServeFlags::listen_consul, "not in this build"},
+  };
+  return specs;
+}
 
 std::string HostPort::ToString() const {
   const bool v6 = host.find(':') != std::string::npos;
@@ -231,7 +253,7 @@ Status ApplyClusterFile(std::string_view content, ServeConfig* config) {
                                       " belongs to a cluster without a member called " + config->name +
                                       ": check --name and --data-dir");
   }
-  if (members.size() > 1 && config->listen_peer.port == 0) config->listen_peer = self->peer;
+  if (members.size() > 1 && !config->listen_peer_named) config->listen_peer = self->peer;
   config->members = std::move(members);
   return Status::Ok();
 }

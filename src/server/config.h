@@ -46,16 +46,25 @@ struct ServeFlags {  // as typed; empty = not given
   bool join = false;
 };
 
+// The one list of the string flags: command line, environment and file read it.
+struct FlagSpec {
+  std::string_view name;  // without the dashes
+  std::string ServeFlags::*field;
+  std::string_view help;
+};
+const std::vector<FlagSpec>& ServeFlagSpecs();
+
 struct ServeConfig {
   std::string name;
   std::string data_dir;
   consensus::Protocol protocol = consensus::Protocol::kRaft;
   std::string token;
-  std::vector<Member> members;  // of the initial cluster, ascending by id; one = a lone server without a peer port
-  HostPort listen_peer;         // port 0 = none
-  HostPort listen_etcd;         // port 0 = none
-  HostPort listen_admin;        // port 0 = none
-  std::string advertise_etcd;   // URL
+  std::vector<Member> members;     // of the initial cluster, ascending by id; one = a lone server without a peer port
+  HostPort listen_peer;            // port 0 = none
+  bool listen_peer_named = false;  // by --listen-peer: stays when the cluster file names another address
+  HostPort listen_etcd;            // port 0 = none
+  HostPort listen_admin;           // port 0 = none
+  std::string advertise_etcd;      // URL
 };
 
 // INVALID_ARGUMENT names the flag and what to write instead.

@@ -1,0 +1,36 @@
+// The `quorate` executable: one server and its tools.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "cli/commands.h"
+
+namespace quorate::cli {
+namespace {
+
+int Main(int argc, char** argv) {
+  CLI::App app{"Quorate: one server that does the coordination work of etcd (and later ZooKeeper and Consul)."};
+  app.name("quorate");
+  app.require_subcommand(0, 1);
+  app.footer(
+      "Start here:\n"
+      "  quorate local                  a three-node cluster on this machine\n"
+      "  quorate serve                  one node on 127.0.0.1:2379, data in ./quorate.data\n"
+      "  quorate kv put greeting hello  then: quorate kv get greeting\n"
+      "`quorate COMMAND --help` explains each command.");
+  Action action;
+  AddServe(app, &action);
+  AddLocal(app, &action);
+  CLI11_PARSE(app, argc, argv);
+  if (!action) {
+    std::fputs(app.help().c_str(), stdout);
+    return 2;
+  }
+  return action();
+}
+
+}  // namespace
+}  // namespace quorate::cli
+
+int main(int argc, char** argv) {
+  return quorate::cli::Main(argc, argv);
+}

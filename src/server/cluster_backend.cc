@@ -1,0 +1,81 @@
+#include "server/cluster_backend.h"
+
+#include <utility>
+
+#include "base/check.h"
+
+namespace quorate::server {
+namespace {
+
+Status FromFate(replica::Fate fate) {
+  switch (fate) {
+    case replica::Fate::kApplied:
+      return Status::Ok();
+    case replica::Fate::kTimedOut:
+    case replica::Fate::kNoLeader:
+      return Status::Unavailable("etcdserver: request timed out");
+    case replica::Fate::kLeaderLost:
+      return Status::Unavailable("etcdserver: request timed out, possibly due to previous leader failure");
+    case replica::Fate::kOverloaded:
+      return Status::ResourceExhausted("etcdserver: too many requests");
+  }
+  return Status::Internal("no such fate");
+}
+
+}  // namespace
+
+ClusterBackend::ClusterBackend(const ServeConfig& config, ReplicaId self, replica::Group& group,
+                               coord::Machine& machine)
+    : members_(config.members),
+      cluster_(MakeClusterId(config.members, config.token)),
+      self_(self),
+      group_(group),
+      machine_(machine) {}
+
+void ClusterBackend::Propose(const coord::RequestContext& context, coord::Command command,
+                             std::function<void(Result<coord::CommandOutcome>)> done) {
+  command.envelope.principal = context.principal;
+  command.envelope.trace_id = context.trace_id;
+  group_.Propose(coord::EncodeCommand(command), context.deadline_ns,
+                 [done = std::move(done)](replica::ProposeResult result) {
+                   if (result.fate != replica::Fate::kApplied) {
+                     done(FromFate(result.fate));
+                     return;
+                   }
+                   auto* outcome = dynamic_cast<coord::CommandOutcome*>(result.outcome.get());
+                   CHECK(outcome != nullptr) << "a command was executed without an outcome";
+                   done(std::move(*outcome));
+                 });
+}
+
+void ClusterBackend::ReadBarrier(const coord::RequestContext& context, std::function<void(Status)> done) {
+  group_.ReadBarrier(context.deadline_ns, [done = std::move(done)](replica::Fate fate) { done(FromFate(fate)); });
+}
+
+coord::ClusterView ClusterBackend::cluster() const {
+  const replica::GroupStatus status = group_.status();
+  coord::ClusterView view;
+  view.cluster = cluster_;
+  view.self = self_;
+  view.leader = status.leadership.leader.value_or(ReplicaId());
+  view.term = status.leadership.ballot.number;
+  view.commit = status.commit;
+  view.applied = status.applied;
+  view.self_is_learner = status.leadership.role == consensus::Role::kLearner;
+  return view;
+}
+
+std::vector<coord::MemberInfo> ClusterBackend::members() const {
+  std::vector<coord::MemberInfo> out;
+  const std::vector<coord::PublishedMember> published = machine_.members();
+  for (const Member& member : members_) {
+    coord::MemberInfo info{member.id, member.name, {"http://" + member.peer.ToString()}, {}, false};
+    for (const coord::PublishedMember& known : published) {
+      if (known.id == member.id) info.client_urls = known.client_urls;
+    }
+    out.push_back(std::move(info));
+  }
+  return out;
+}
+
+}  // namespace quorate::server

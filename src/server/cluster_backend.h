@@ -1,0 +1,35 @@
+// ClusterBackend: coord::Backend over a replica::Group. Where the group's fates become etcd's error texts.
+//
+// Made by Node. Thread rule: the reactor's thread.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "coord/backend.h"
+#include "replica/group.h"
+#include "server/config.h"
+
+namespace quorate::server {
+
+class ClusterBackend final : public coord::Backend {
+ public:
+  ClusterBackend(const ServeConfig& config, ReplicaId self, replica::Group& group, coord::Machine& machine);
+
+  void Propose(const coord::RequestContext& context, coord::Command command,
+               std::function<void(Result<coord::CommandOutcome>)> done) override;
+  void ReadBarrier(const coord::RequestContext& context, std::function<void(Status)> done) override;
+  coord::Machine& machine() override { return machine_; }
+  coord::ClusterView cluster() const override;
+  std::vector<coord::MemberInfo> members() const override;
+
+ private:
+  const std::vector<Member> members_;
+  const ClusterId cluster_;
+  const ReplicaId self_;
+  replica::Group& group_;
+  coord::Machine& machine_;
+};
+
+}  // namespace quorate::server
