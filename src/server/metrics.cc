@@ -1,0 +1,103 @@
+#include "server/metrics.h"
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <sstream>
+#include <vector>
+
+namespace quorate::server {
+namespace {
+
+class Families {
+ public:
+  void Gauge(const char* name, const char* help, double value) {
+    Add(name, help, prometheus::MetricType::Gauge).gauge.value = value;
+  }
+  void Counter(const char* name, const char* help, double value) {
+    Add(name, help, prometheus::MetricType::Counter).counter.value = value;
+  }
+  const std::vector<prometheus::MetricFamily>& all() const { return families_; }
+
+ private:
+  prometheus::ClientMetric& Add(const char* name, const char* help, prometheus::MetricType type) {
+    prometheus::MetricFamily& family = families_.emplace_back();
+    family.name = name;
+    family.help = help;
+    family.type = type;
+    return family.metric.emplace_back();
+  }
+  std::vector<prometheus::MetricFamily> families_;
+};
+
+void AddGroup(const replica::GroupStatus& status, Families* out) {
+  const bool leads = status.leadership.role == consensus::Role::kLeader;
+  out->Gauge("quorate_is_leader", "1 on the member that leads", leads ? 1 : 0);
+  out->Gauge("quorate_has_leader", "1 when this member knows a leader", status.leadership.leader ? 1 : 0);
+  out->Gauge("quorate_ballot", "the leadership generation: Raft's term",
+             static_cast<double>(status.leadership.ballot.number));
+  out->Gauge("quorate_commit_index", "decided up to this position", static_cast<double>(status.commit.value));
+  out->Gauge("quorate_applied_index", "executed up to this position", static_cast<double>(status.applied.value));
+  out->Gauge("quorate_proposals_pending", "proposals of this member's clients without an answer yet",
+             static_cast<double>(status.proposals_pending));
+  out->Counter("quorate_proposals_failed_total", "proposals answered with an error or an unknown outcome",
+               static_cast<double>(status.proposals_failed));
+}
+
+void AddLog(const wal::LogStats& stats, Families* out) {
+  out->Counter("quorate_log_batches_total", "batches made durable", static_cast<double>(stats.batches));
+  out->Counter("quorate_log_syncs_total", "syncs they took", static_cast<double>(stats.syncs));
+  out->Counter("quorate_log_written_bytes_total", "bytes written to the log", static_cast<double>(stats.bytes));
+  out->Gauge("quorate_log_segments", "log files on disk", static_cast<double>(stats.segments));
+}
+
+void AddMachine(const coord::Machine& machine, Families* out) {
+  out->Gauge("quorate_revision", "the keyspace's revision", static_cast<double>(machine.revision()));
+  out->Gauge("quorate_compact_revision", "revisions below are gone", static_cast<double>(machine.compact_revision()));
+  out->Gauge("quorate_keyspace_bytes", "keys and values with their retained history",
+             static_cast<double>(machine.size_bytes()));
+  out->Gauge("quorate_keyspace_in_use_bytes", "live keys and values", static_cast<double>(machine.size_in_use_bytes()));
+  out->Gauge("quorate_leases", "leases alive", static_cast<double>(machine.Leases().size()));
+}
+
+void AddListener(const net::ServerMetrics& metrics, Families* out) {
+  out->Gauge("quorate_etcd_connections", "client connections open", static_cast<double>(metrics.connections_open));
+  out->Gauge("quorate_etcd_calls", "calls open, streams included", static_cast<double>(metrics.calls_open));
+  out->Counter("quorate_etcd_calls_total", "calls begun", static_cast<double>(metrics.calls_opened));
+  out->Counter("quorate_etcd_protocol_errors_total", "connections or calls ended for breaking the protocol",
+               static_cast<double>(metrics.protocol_errors));
+}
+
+void AddProcess(Families* out) {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+  };
+  out->Counter("process_cpu_seconds_total", "user and system CPU time",
+               seconds(usage.ru_utime) + seconds(usage.ru_stime));
+  long total_pages = 0;
+  long resident_pages = 0;
+  std::ifstream("/proc/self/statm") >> total_pages >> resident_pages;
+  out->Gauge("process_resident_memory_bytes", "resident memory",
+             static_cast<double>(resident_pages) * static_cast<double>(::sysconf(_SC_PAGESIZE)));
+}
+
+}  // namespace
+
+std::string RenderMetrics(const MetricsSources& sources) {
+  Families families;
+  AddGroup(sources.group.status(), &families);
+  AddLog(sources.log.stats(), &families);
+  AddMachine(sources.machine, &families);
+  if (sources.etcd != nullptr) AddListener(sources.etcd->metrics(), &families);
+  AddProcess(&families);
+  std::ostringstream text;
+  prometheus::TextSerializer().Serialize(text, families.all());
+  return text.str();
+}
+
+}  // namespace quorate::server
