@@ -12,28 +12,29 @@
 namespace quorate::server {
 namespace {
 
-class Families {
+// Prometheus's text exposition format 0.0.4. By hand: docs/design/000-decisions.md says why.
+class Exposition {
  public:
-  void Gauge(const char* name, const char* help, double value) {
-    Add(name, help, prometheus::MetricType::Gauge).gauge.value = value;
-  }
-  void Counter(const char* name, const char* help, double value) {
-    Add(name, help, prometheus::MetricType::Counter).counter.value = value;
-  }
-  const std::vector<prometheus::MetricFamily>& all() const { return families_; }
+  void Gauge(std::string_view name, std::string_view help, double value) { Add(name, help, "gauge", value); }
+  void Counter(std::string_view name, std::string_view help, double value) { Add(name, help, "counter", value); }
+  std::string Take() { return std::move(text_); }
 
  private:
-  prometheus::ClientMetric& Add(const char* name, const char* help, prometheus::MetricType type) {
-    prometheus::MetricFamily& family = families_.emplace_back();
-    family.name = name;
-    family.help = help;
-    family.type = type;
-    return family.metric.emplace_back();
+  void Add(std::string_view name, std::string_view help, std::string_view type, double value) {
+    char number[32];
+    const auto [end, error] = std::to_chars(number, number + sizeof number, value);
+    static_cast<void>(error);
+    for (const std::string_view part :
+         {std::string_view("# HELP "), name, std::string_view(" "), help, std::string_view("\n# TYPE "), name,
+          std::string_view(" "), type, std::string_view("\n"), name, std::string_view(" "),
+          std::string_view(number, static_cast<std::size_t>(end - number)), std::string_view("\n")}) {
+      text_ += part;
+    }
   }
-  std::vector<prometheus::MetricFamily> families_;
+  std::string text_;
 };
 
-void AddGroup(const replica::GroupStatus& status, Families* out) {
+void AddGroup(const replica::GroupStatus& status, Exposition* out) {
   const bool leads = status.leadership.role == consensus::Role::kLeader;
   out->Gauge("quorate_is_leader", "1 on the member that leads", leads ? 1 : 0);
   out->Gauge("quorate_has_leader", "1 when this member knows a leader", status.leadership.leader ? 1 : 0);
@@ -47,14 +48,14 @@ void AddGroup(const replica::GroupStatus& status, Families* out) {
                static_cast<double>(status.proposals_failed));
 }
 
-void AddLog(const wal::LogStats& stats, Families* out) {
+void AddLog(const wal::LogStats& stats, Exposition* out) {
   out->Counter("quorate_log_batches_total", "batches made durable", static_cast<double>(stats.batches));
   out->Counter("quorate_log_syncs_total", "syncs they took", static_cast<double>(stats.syncs));
   out->Counter("quorate_log_written_bytes_total", "bytes written to the log", static_cast<double>(stats.bytes));
   out->Gauge("quorate_log_segments", "log files on disk", static_cast<double>(stats.segments));
 }
 
-void AddMachine(const coord::Machine& machine, Families* out) {
+void AddMachine(const coord::Machine& machine, Exposition* out) {
   out->Gauge("quorate_revision", "the keyspace's revision", static_cast<double>(machine.revision()));
   out->Gauge("quorate_compact_revision", "revisions below are gone", static_cast<double>(machine.compact_revision()));
   out->Gauge("quorate_keyspace_bytes", "keys and values with their retained history",
@@ -63,7 +64,7 @@ void AddMachine(const coord::Machine& machine, Families* out) {
   out->Gauge("quorate_leases", "leases alive", static_cast<double>(machine.Leases().size()));
 }
 
-void AddListener(const net::ServerMetrics& metrics, Families* out) {
+void AddListener(const net::ServerMetrics& metrics, Exposition* out) {
   out->Gauge("quorate_etcd_connections", "client connections open", static_cast<double>(metrics.connections_open));
   out->Gauge("quorate_etcd_calls", "calls open, streams included", static_cast<double>(metrics.calls_open));
   out->Counter("quorate_etcd_calls_total", "calls begun", static_cast<double>(metrics.calls_opened));
@@ -71,7 +72,7 @@ void AddListener(const net::ServerMetrics& metrics, Families* out) {
                static_cast<double>(metrics.protocol_errors));
 }
 
-void AddProcess(Families* out) {
+void AddProcess(Exposition* out) {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
   const auto seconds = [](const timeval& t) {
@@ -89,15 +90,13 @@ void AddProcess(Families* out) {
 }  // namespace
 
 std::string RenderMetrics(const MetricsSources& sources) {
-  Families families;
-  AddGroup(sources.group.status(), &families);
-  AddLog(sources.log.stats(), &families);
-  AddMachine(sources.machine, &families);
-  if (sources.etcd != nullptr) AddListener(sources.etcd->metrics(), &families);
-  AddProcess(&families);
-  std::ostringstream text;
-  prometheus::TextSerializer().Serialize(text, families.all());
-  return text.str();
+  Exposition exposition;
+  AddGroup(sources.group.status(), &exposition);
+  AddLog(sources.log.stats(), &exposition);
+  AddMachine(sources.machine, &exposition);
+  if (sources.etcd != nullptr) AddListener(sources.etcd->metrics(), &exposition);
+  AddProcess(&exposition);
+  return exposition.Take();
 }
 
 }  // namespace quorate::server

@@ -1,0 +1,44 @@
+// Housekeeping: what a member does without being asked. Runs the leader's due commands (lease expiry, cluster time),
+// delivers watch events after applying, and tells the cluster this member's name and client URLs.
+//
+// Made by Node. Thread rule: the reactor's thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "coord/backend.h"
+#include "env/clock.h"
+#include "env/executor.h"
+#include "server/config.h"
+
+namespace quorate::server {
+
+class Housekeeping {
+ public:
+  Housekeeping(const ServeConfig& config, const Member& self, coord::Backend& backend, env::Executor& executor,
+               const env::Clock& clock);
+  ~Housekeeping();
+  Housekeeping(const Housekeeping&) = delete;
+  Housekeeping& operator=(const Housekeeping&) = delete;
+
+  void OnApplied();
+
+ private:
+  void Tick();
+  void ProposeDue();
+  void Publish();
+  void PumpWatches();
+
+  const coord::PublishMember published_;  // what the cluster should know of this member
+  coord::Backend& backend_;
+  env::Executor& executor_;
+  const env::Clock& clock_;
+  env::TimerId timer_ = 0;
+  bool publishing_ = false;
+  bool pump_posted_ = false;
+  std::uint64_t due_in_flight_ = 0;
+  std::shared_ptr<const bool> alive_;
+};
+
+}  // namespace quorate::server

@@ -1,0 +1,164 @@
+#include "server/node.h"
+
+#include <algorithm>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <memory>
+#include <utility>
+
+#include "base/log.h"
+#include "env/posix/asio_executor.h"
+#include "env/posix/os_random.h"
+#include "env/posix/posix_clock.h"
+#include "env/posix/posix_disk.h"
+#include "env/posix/tcp_transport.h"
+#include "frontend/etcd/etcd_frontend.h"
+#include "net/listener.h"
+#include "net/reactor.h"
+#include "server/admin.h"
+#include "server/cluster_backend.h"
+#include "server/data_directory.h"
+#include "server/housekeeping.h"
+#include "store/engine_memory/memory_engine.h"
+#include "wal/log.h"
+
+namespace quorate::server {
+namespace {
+
+class Node {
+ public:
+  explicit Node(ServeConfig config) : config_(std::move(config)), reactor_(executor_.context()) {}
+
+  Status Start() {
+    Result<std::unique_ptr<env::Disk>> disk = env::OpenPosixDisk(config_.data_dir, executor_);
+    if (!disk.ok()) return disk.status();
+    disk_ = *std::move(disk);
+    RETURN_IF_ERROR(OpenDataDirectory(*disk_, &config_));
+    RETURN_IF_ERROR(OpenLog());
+    RETURN_IF_ERROR(OpenTransport());
+    RETURN_IF_ERROR(StartGroup());
+    RETURN_IF_ERROR(Listen(config_.listen_etcd, "listen-etcd", *frontend_, frontend_.get(), &etcd_));
+    return Listen(config_.listen_admin, "listen-admin", *admin_, nullptr, &admin_listener_);
+  }
+
+  Status Run() {
+    boost::asio::signal_set signals(executor_.context(), SIGTERM, SIGINT);
+    signals.async_wait([this](const boost::system::error_code& error, int) {
+      if (!error) executor_.Stop();
+    });
+    LogInfo("member " + config_.name + " is serving" + Where("etcd", config_.listen_etcd) +
+            Where("admin", config_.listen_admin) + Where("peers", config_.listen_peer));
+    executor_.Run();
+    if (!failure_.ok()) return failure_;
+    LogInfo("stopping");
+    if (etcd_) etcd_->Close();
+    if (admin_listener_) admin_listener_->Close();
+    housekeeping_.reset();
+    group_.reset();
+    return log_->Close();
+  }
+
+ private:
+  const Member& Self() const {
+    return *std::find_if(config_.members.begin(), config_.members.end(),
+                         [this](const Member& member) { return member.name == config_.name; });
+  }
+
+  static std::string Where(const std::string& what, const HostPort& at) {
+    return at.port == 0 ? "" : ", " + what + " on " + at.ToString();
+  }
+
+  Status OpenLog() {
+    wal::LogOptions options;
+    options.identity = {MakeClusterId(config_.members, config_.token), Self().id, config_.protocol};
+    options.alone = config_.members.size() == 1;
+    options.on_failure = [this](const Status& why) {
+      LogError("the log failed, stopping: " + why.message());
+      failure_ = why;
+      executor_.Stop();
+    };
+    Result<std::unique_ptr<wal::Log>> log = wal::Log::Open(*disk_, executor_, std::move(options));
+    if (!log.ok()) return log.status();
+    log_ = *std::move(log);
+    return Status::Ok();
+  }
+
+  Status OpenTransport() {
+    env::TcpTransportOptions options;
+    options.cluster = MakeClusterId(config_.members, config_.token);
+    options.self = Self().id;
+    options.protocol = static_cast<std::uint8_t>(config_.protocol);
+    options.incarnation = log_->incarnation();
+    for (const Member& member : config_.members) {
+      if (member.id != options.self) options.peers[member.id] = member.peer;
+    }
+    if (config_.listen_peer.port != 0) options.listen = config_.listen_peer;
+    Result<std::unique_ptr<env::TcpTransport>> transport =
+        env::TcpTransport::Open(executor_, random_, std::move(options));
+    if (!transport.ok()) return InFlag("listen-peer", transport.status());
+    transport_ = *std::move(transport);
+    return Status::Ok();
+  }
+
+  Status StartGroup() {
+    machine_ = coord::Machine::Make({}, engine_);
+    replica::GroupOptions options;
+    options.protocol = config_.protocol;
+    options.core.self = Self().id;
+    for (const Member& member : config_.members) options.core.initial.voters.push_back(member.id);
+    options.core.seed = random_.Next();
+    options.on_applied = [this] { housekeeping_->OnApplied(); };
+    Result<std::unique_ptr<replica::Group>> group =
+        replica::Group::Start(std::move(options), *log_, *transport_, executor_, clock_, *machine_);
+    if (!group.ok()) return group.status();
+    group_ = *std::move(group);
+    backend_ = std::make_unique<ClusterBackend>(config_, Self().id, *group_, *machine_);
+    housekeeping_ = std::make_unique<Housekeeping>(config_, Self(), *backend_, executor_, clock_);
+    frontend_ = std::make_unique<frontend::etcd::EtcdFrontend>(*backend_, executor_, random_);
+    admin_ = std::make_unique<Admin>(MetricsSources{*group_, *log_, *machine_}, etcd_, *frontend_);
+    transport_->Start(group_.get());
+    return Status::Ok();
+  }
+
+  Status Listen(const HostPort& at, const char* flag, net::HttpService& http, net::GrpcService* grpc,
+                std::unique_ptr<net::Listener>* out) {
+    if (at.port == 0) return Status::Ok();
+    *out = std::make_unique<net::Listener>(reactor_, net::ServerLimits{}, grpc, &http);
+    const Result<std::uint16_t> port = (*out)->Listen(at.host, at.port);
+    return port.ok() ? Status::Ok() : InFlag(flag, port.status());
+  }
+
+  static Status InFlag(const std::string& flag, const Status& status) {
+    return {status.code(), "--" + flag + ": " + status.message()};
+  }
+
+  ServeConfig config_;
+  Status failure_;
+  env::AsioExecutor executor_;
+  env::PosixClock clock_;
+  env::OsRandom random_;
+  net::Reactor reactor_;
+  std::unique_ptr<env::Disk> disk_;
+  std::unique_ptr<wal::Log> log_;
+  std::unique_ptr<env::TcpTransport> transport_;
+  store::MemoryEngine engine_;
+  std::unique_ptr<coord::Machine> machine_;
+  std::unique_ptr<replica::Group> group_;
+  std::unique_ptr<ClusterBackend> backend_;
+  std::unique_ptr<Housekeeping> housekeeping_;
+  std::unique_ptr<frontend::etcd::EtcdFrontend> frontend_;
+  std::unique_ptr<Admin> admin_;
+  std::unique_ptr<net::Listener> etcd_;
+  std::unique_ptr<net::Listener> admin_listener_;
+};
+
+}  // namespace
+
+Status RunNode(const ServeConfig& config) {
+  Node node(config);
+  RETURN_IF_ERROR(node.Start());
+  return node.Run();
+}
+
+}  // namespace quorate::server
