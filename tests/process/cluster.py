@@ -1,0 +1,147 @@
+"""Real `quorate serve` processes for the tests in this folder: start, kill, restart, wait for a condition. Standard library only."""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+QUORATE = os.environ.get("QUORATE_BINARY", str(ROOT / "build/release/quorate"))
+ETCDCTL = os.environ.get("QUORATE_ETCDCTL", str(ROOT / "build/peers/usr/bin/etcdctl"))
+PATIENCE_SECONDS = 120  # for a condition that must come true; generous because the machine may be busy
+
+
+def free_ports(count):
+    """Ports that nobody had a moment ago, all different."""
+    sockets = [socket.socket() for _ in range(count)]
+    for s in sockets:
+        s.bind(("127.0.0.1", 0))
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def wait_for(what, condition):
+    """Waits until condition() is true; fails with `what` when it does not become true."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    last = None
+    while time.monotonic() < end:
+        try:
+            result = condition()
+            if result:
+                return result
+        except (OSError, subprocess.SubprocessError, ValueError) as error:
+            last = error
+        time.sleep(0.05)
+    raise AssertionError(f"gave up waiting for {what}" + (f": {last}" if last else ""))
+
+
+class Member:
+    def __init__(self, cluster, index, ports):
+        self.cluster, self.name = cluster, f"n{index + 1}"
+        self.etcd, self.peer, self.admin = (f"127.0.0.1:{port}" for port in ports)
+        self.data_dir = cluster.directory / self.name
+        self.log = cluster.directory / f"{self.name}.log"
+        self.process = None
+
+    def start(self, *extra):
+        command = [QUORATE, "serve", "--name", self.name, "--data-dir", str(self.data_dir), "--protocol", self.cluster.protocol,
+                   "--listen-etcd", self.etcd, "--listen-admin", self.admin, *extra]
+        if self.cluster.size > 1:
+            command += ["--initial-cluster", ",".join(f"{m.name}={m.peer}" for m in self.cluster.members)]
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        return self
+
+    def kill(self, how=signal.SIGKILL):
+        self.process.send_signal(how)
+        self.process.wait(timeout=PATIENCE_SECONDS)
+
+    def healthy(self):
+        with urllib.request.urlopen(f"http://{self.etcd}/health", timeout=10) as answer:
+            return json.load(answer).get("health") == "true"
+
+    def log_text(self):
+        return self.log.read_text(errors="replace")
+
+    def resident_bytes(self):
+        for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+        raise ValueError("no VmRSS")
+
+
+class Cluster:
+    """`with Cluster(3) as cluster:` starts it and waits until it is healthy; everything is killed and removed at the end."""
+
+    def __init__(self, size, protocol="raft", start=True):
+        self.size, self.protocol, self.start_all = size, protocol, start
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="quorate-test-"))
+        ports = free_ports(3 * size)
+        self.members = []
+        for index in range(size):
+            self.members.append(Member(self, index, ports[3 * index: 3 * index + 3]))
+
+    def __enter__(self):
+        if self.start_all:
+            for member in self.members:
+                member.start()
+            self.wait_healthy()
+        return self
+
+    def __exit__(self, kind, *_):
+        for member in self.members:
+            if member.process and member.process.poll() is None:
+                member.process.kill()
+                member.process.wait()
+        if kind:
+            for member in self.members:
+                if member.log.exists():
+                    print(f"---- the end of {member.name}'s log", *member.log_text().splitlines()[-15:], sep="\n", file=sys.stderr)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    @property
+    def endpoints(self):
+        return ",".join(member.etcd for member in self.members)
+
+    def wait_healthy(self):
+        for member in self.members:
+            wait_for(f"{member.name} to be healthy", member.healthy)
+
+    def etcdctl(self, *arguments, endpoints=None, check=True, stdin=None):
+        done = subprocess.run([ETCDCTL, "--endpoints", endpoints or self.endpoints, *arguments], input=stdin, text=True,
+                              capture_output=True, timeout=PATIENCE_SECONDS, env={**os.environ, "ETCDCTL_API": "3"})
+        if check and done.returncode != 0:
+            raise AssertionError(f"etcdctl {' '.join(arguments)}: {done.stderr.strip()}")
+        return done
+
+    def hashes(self):
+        """[(revision, hash)] of every member, at the newest revision each has."""
+        out = json.loads(self.etcdctl("endpoint", "hashkv", "-w", "json").stdout)
+        return [(entry["HashKV"]["header"]["revision"], entry["HashKV"]["hash"]) for entry in out]
+
+    def wait_equal_hashes(self):
+        return wait_for("all members to have the same revision and hash", lambda: len(set(self.hashes())) == 1)
+
+
+def run(tests):
+    """Runs the test functions given on the command line by name, or all; prints the closing line that CI counts."""
+    wanted = [test for test in tests if len(sys.argv) < 2 or test.__name__ in sys.argv[1:]]
+    failed = 0
+    for test in wanted:
+        begun = time.monotonic()
+        try:
+            test()
+            print(f"ok    {test.__name__} ({time.monotonic() - begun:.1f} s)", flush=True)
+        except Exception as error:  # noqa: BLE001: a test may fail in any way
+            failed += 1
+            print(f"FAIL  {test.__name__}: {type(error).__name__}: {error}", flush=True)
+    print(f"{len(wanted) - failed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
