@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include "base/codec.h"
 #include "base/crc32c.h"
@@ -47,7 +46,7 @@ Result<std::vector<Member>> ParseInitialCluster(const ServeFlags& flags) {
     }
     Member member;
     member.name = item.substr(0, equals);
-    const Result<HostPort> peer = ParseHostPort(item.substr(equals + 1));
+    const Result<HostPort> peer = ParseAddress(item.substr(equals + 1));
     if (!peer.ok()) return FlagError("initial-cluster", peer.status().message());
     if (IsWildcard(peer->host)) return FlagError("initial-cluster", "nobody can reach the wildcard " + peer->host);
     member.peer = *peer;
@@ -82,7 +81,7 @@ Status SetListeners(const ServeFlags& flags, ServeConfig* config) {
       Port{"listen-admin", none_named ? std::string(kDefaultAdmin) : flags.listen_admin, &config->listen_admin}};
   for (const Port& port : ports) {
     if (port.text.empty()) continue;
-    const Result<HostPort> parsed = ParseHostPort(port.text);
+    const Result<HostPort> parsed = ParseAddress(port.text);
     if (!parsed.ok()) return FlagError(port.flag, parsed.status().message());
     *port.out = *parsed;
   }
@@ -95,7 +94,7 @@ Status SetListeners(const ServeFlags& flags, ServeConfig* config) {
     advertised = config->listen_etcd.ToString();
   }
   if (advertised.empty()) return Status::Ok();
-  const Result<HostPort> parsed = ParseHostPort(advertised);
+  const Result<HostPort> parsed = ParseAddress(advertised);
   if (!parsed.ok()) return FlagError("advertise-etcd", parsed.status().message());
   if (IsWildcard(parsed->host)) return FlagError("advertise-etcd", "nobody can reach the wildcard " + parsed->host);
   config->advertise_etcd = "http://" + parsed->ToString();
@@ -104,7 +103,7 @@ Status SetListeners(const ServeFlags& flags, ServeConfig* config) {
 
 Status SetMembers(const ServeFlags& flags, ServeConfig* config) {
   if (flags.initial_cluster.empty()) {
-    const Result<HostPort> peer = ParseHostPort(flags.advertise_peer.empty() ? kDefaultPeer : flags.advertise_peer);
+    const Result<HostPort> peer = ParseAddress(flags.advertise_peer.empty() ? kDefaultPeer : flags.advertise_peer);
     if (!peer.ok()) return FlagError("advertise-peer", peer.status().message());
     config->members = {{MakeReplicaId(flags.name, *peer, flags.cluster_token), flags.name, *peer}};
   } else {
@@ -121,7 +120,7 @@ Status SetMembers(const ServeFlags& flags, ServeConfig* config) {
     if (config->members.size() > 1) config->listen_peer = self->peer;
     return Status::Ok();
   }
-  const Result<HostPort> listen = ParseHostPort(flags.listen_peer);
+  const Result<HostPort> listen = ParseAddress(flags.listen_peer);
   if (!listen.ok()) return FlagError("listen-peer", listen.status().message());
   config->listen_peer = *listen;
   config->listen_peer_named = true;
@@ -151,29 +150,14 @@ const std::vector<FlagSpec>& ServeFlagSpecs() {
   return specs;
 }
 
-std::string HostPort::ToString() const {
-  const bool v6 = host.find(':') != std::string::npos;
-  return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
-}
-
-Result<HostPort> ParseHostPort(std::string_view text) {
-  const std::string quoted = "\"" + std::string(text) + "\"";
+Result<HostPort> ParseAddress(std::string_view text) {
+  if (text.starts_with("https://")) {
+    return Status::InvalidArgument("\"" + std::string(text) + "\": this build has no TLS");
+  }
   for (const std::string_view scheme : {"http://", "tcp://"}) {
     if (text.starts_with(scheme)) text.remove_prefix(scheme.size());
   }
-  if (text.starts_with("https://")) return Status::InvalidArgument(quoted + ": this build has no TLS");
-  const std::size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos) return Status::InvalidArgument(quoted + " is not HOST:PORT");
-  std::string_view host = text.substr(0, colon);
-  const std::string_view digits = text.substr(colon + 1);
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  HostPort out;
-  out.host = host.empty() ? "0.0.0.0" : std::string(host);
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), out.port);
-  if (error != std::errc() || end != digits.data() + digits.size() || out.port == 0) {
-    return Status::InvalidArgument(quoted + ": the port is a number from 1 to 65535");
-  }
-  return out;
+  return env::ParseHostPort(text);
 }
 
 ReplicaId MakeReplicaId(std::string_view name, const HostPort& peer, std::string_view token) {

@@ -11,17 +11,13 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "consensus/core.h"
+#include "env/posix/host_port.h"
 
 namespace quorate::server {
 
-struct HostPort {
-  std::string host;
-  std::uint16_t port = 0;
-  std::string ToString() const;  // [host]:port for IPv6
-  friend bool operator==(const HostPort&, const HostPort&) = default;
-};
+using env::HostPort;
 // "HOST:PORT"; an etcd-style "http://HOST:PORT" is understood as well.
-Result<HostPort> ParseHostPort(std::string_view text);
+Result<HostPort> ParseAddress(std::string_view text);
 
 struct Member {
   ReplicaId id;

@@ -4,6 +4,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
+#include <map>
 #include <memory>
 #include <utility>
 
@@ -25,6 +26,13 @@
 
 namespace quorate::server {
 namespace {
+
+// A cluster of one has nobody to talk to, and opens no port for it.
+class LoneTransport final : public env::Transport {
+ public:
+  void Start(env::TransportListener*) override {}
+  void Send(ReplicaId, Bytes) override {}
+};
 
 class Node {
  public:
@@ -85,18 +93,22 @@ class Node {
   }
 
   Status OpenTransport() {
+    if (config_.members.size() == 1) {
+      transport_ = std::make_unique<LoneTransport>();
+      return Status::Ok();
+    }
     env::TcpTransportOptions options;
     options.cluster = MakeClusterId(config_.members, config_.token);
     options.self = Self().id;
-    options.protocol = static_cast<std::uint8_t>(config_.protocol);
     options.incarnation = log_->incarnation();
-    for (const Member& member : config_.members) {
-      if (member.id != options.self) options.peers[member.id] = member.peer;
-    }
-    if (config_.listen_peer.port != 0) options.listen = config_.listen_peer;
+    options.protocol = consensus::ProtocolName(config_.protocol);
+    options.listen = config_.listen_peer.ToString();
     Result<std::unique_ptr<env::TcpTransport>> transport =
         env::TcpTransport::Open(executor_, random_, std::move(options));
-    if (!transport.ok()) return InFlag("listen-peer", transport.status());
+    if (!transport.ok()) return transport.status();
+    std::map<ReplicaId, std::string> peers;
+    for (const Member& member : config_.members) peers[member.id] = member.peer.ToString();
+    RETURN_IF_ERROR((*transport)->SetPeers(peers));
     transport_ = *std::move(transport);
     return Status::Ok();
   }
@@ -141,7 +153,7 @@ class Node {
   net::Reactor reactor_;
   std::unique_ptr<env::Disk> disk_;
   std::unique_ptr<wal::Log> log_;
-  std::unique_ptr<env::TcpTransport> transport_;
+  std::unique_ptr<env::Transport> transport_;
   store::MemoryEngine engine_;
   std::unique_ptr<coord::Machine> machine_;
   std::unique_ptr<replica::Group> group_;
