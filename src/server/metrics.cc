@@ -1,13 +1,12 @@
 #include "server/metrics.h"
 
-#include <prometheus/metric_family.h>
-#include <prometheus/text_serializer.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <charconv>
 #include <fstream>
-#include <sstream>
-#include <vector>
+#include <string_view>
+#include <utility>
 
 namespace quorate::server {
 namespace {

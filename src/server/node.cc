@@ -39,7 +39,7 @@ class Node {
   explicit Node(ServeConfig config) : config_(std::move(config)), reactor_(executor_.context()) {}
 
   Status Start() {
-    Result<std::unique_ptr<env::Disk>> disk = env::OpenPosixDisk(config_.data_dir, executor_);
+    Result<std::unique_ptr<env::PosixDisk>> disk = env::PosixDisk::Open(config_.data_dir, executor_);
     if (!disk.ok()) return disk.status();
     disk_ = *std::move(disk);
     RETURN_IF_ERROR(OpenDataDirectory(*disk_, &config_));
