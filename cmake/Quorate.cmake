@@ -11,7 +11,6 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release)
 endif()
-set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
 
 find_program(CCACHE ccache)
 if(CCACHE)
@@ -30,8 +29,6 @@ target_link_libraries(quorate_boost INTERFACE Threads::Threads)
 add_library(quorate_options INTERFACE)
 target_include_directories(quorate_options INTERFACE ${CMAKE_SOURCE_DIR}/src)
 target_compile_options(quorate_options INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror
-                       -Wno-restrict # g++ 12 sees overlaps in std::string that are not there (GCC bug 105651)
-                      
                        -fno-omit-frame-pointer -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
 if(QUORATE_BUGS)
   target_compile_definitions(quorate_options INTERFACE QUORATE_BUGS=1)
