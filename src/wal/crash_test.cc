@@ -49,7 +49,8 @@ struct ScenarioOptions {
 
 class Scenario {
  public:
-  explicit Scenario(ScenarioOptions options) : options_(options), random_(options.seed), disk_(executor_, options.seed) {
+  explicit Scenario(ScenarioOptions options)
+      : options_(options), random_(options.seed), disk_(executor_, options.seed) {
     log_options_.segment_bytes = 4 << 10;
     log_options_.on_failure = [](const Status&) {};  // a disk without power fails everything
     const std::uint64_t slow = 50'000 + Below(200'000);
