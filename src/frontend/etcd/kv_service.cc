@@ -7,6 +7,7 @@
 
 #include "frontend/etcd/convert.h"
 #include "frontend/etcd/errors.h"
+#include "frontend/etcd/wire_encoder.h"
 
 namespace quorate::frontend::etcd {
 namespace {
@@ -39,11 +40,9 @@ void KvService::Range(std::string_view message, const Reply& reply) {
     const coord::Machine& machine = wiring_.backend.machine();
     const Result<coord::RangeResponse> response = machine.Range(request);
     if (!response.ok()) return reply.Fail(response.status());
-    Arena arena;
-    auto* answer = Arena::CreateMessage<etcdserverpb::RangeResponse>(&arena);
-    ToWire(*response, answer);
-    FillHeader(wiring_.backend, machine.revision(), answer->mutable_header());
-    reply.Send(*answer);
+    etcdserverpb::ResponseHeader header;
+    FillHeader(wiring_.backend, machine.revision(), &header);
+    reply.SendEncoded(EncodeRangeResponse(header, *response));
   });
 }
 

@@ -18,11 +18,13 @@ constexpr int kMessageDepthMax = 300;
 }  // namespace
 
 void Reply::Send(const google::protobuf::MessageLite& message) const {
+  if (live()) SendEncoded(message.SerializeAsString());
+}
+
+void Reply::SendEncoded(std::string message) const {
   net::ServerCall* call = std::exchange(*state_, nullptr);
   if (call == nullptr) return;
-  std::string encoded;
-  message.SerializeToString(&encoded);
-  call->Send(std::move(encoded));
+  call->Send(std::move(message));
   call->Finish(Status::Ok());
 }
 

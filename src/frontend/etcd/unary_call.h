@@ -6,7 +6,9 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/result.h"
 #include "coord/backend.h"
@@ -26,6 +28,7 @@ class Reply {
   // False once the call is answered, cancelled, past its deadline, or its connection is lost.
   bool live() const { return *state_ != nullptr; }
   void Send(const google::protobuf::MessageLite& message) const;  // the answer, with status ok
+  void SendEncoded(std::string message) const;
   void Fail(const Status& status) const;
   coord::RequestContext context() const;  // REQUIRES live()
 

@@ -1,23 +1,18 @@
 #include "frontend/etcd/watch_stream.h"
 
-#include <google/protobuf/arena.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "frontend/etcd/convert.h"
 #include "frontend/etcd/errors.h"
+#include "frontend/etcd/wire_encoder.h"
 
 namespace quorate::frontend::etcd {
 namespace {
 
-using google::protobuf::Arena;
-
 constexpr std::int64_t kNoWatchId = -1;  // of a refused watch, and of a reply that speaks for all watches
 constexpr std::uint64_t kProgressIntervalMinNs = 100'000'000;
 constexpr std::size_t kFragmentOverhead = 512 << 10;  // etcd fragments at its request limit plus this
-// Tag and length before an event in its response.
-constexpr std::size_t kEventFraming = 6;
 
 coord::WatchRequest RequestFromWire(etcdserverpb::WatchCreateRequest* wire) {
   coord::WatchRequest request;
@@ -36,12 +31,6 @@ coord::WatchRequest RequestFromWire(etcdserverpb::WatchCreateRequest* wire) {
 bool IsEmptyRange(const coord::WatchRequest& request) {
   const bool from_key = request.end.size() == 1 && request.end[0] == '\0';
   return !request.end.empty() && !from_key && request.key >= request.end;
-}
-
-void EventToWire(const coord::WatchEvent& event, mvccpb::Event* wire) {
-  if (event.event.type == store::Event::Type::kDelete) wire->set_type(mvccpb::Event::DELETE);
-  ToWire(event.event.kv, wire->mutable_kv());
-  if (event.prev_kv.has_value()) ToWire(*event.prev_kv, wire->mutable_prev_kv());
 }
 
 }  // namespace
@@ -163,29 +152,25 @@ void WatchStream::OnEvents(coord::WatchHandle handle, Revision revision, std::ve
   if (call_ == nullptr || found == ids_.end()) return;
   Watch& watch = watches_.at(found->second);
   watch.idle = false;
-  const std::size_t fragment_bytes = wiring_.options.max_request_bytes + kFragmentOverhead;
-  Arena arena;
-  auto* response = Arena::CreateMessage<etcdserverpb::WatchResponse>(&arena);
-  FillResponse(found->second, revision, response);
-  std::size_t size = response->ByteSizeLong();
+  etcdserverpb::WatchResponse frame;  // what every fragment has before its events
+  FillResponse(found->second, revision, &frame);
+  etcdserverpb::WatchResponse more;
+  more.set_fragment(true);
+  std::string encoded = frame.SerializeAsString();
+  int held = 0;
   for (const coord::WatchEvent& event : events) {
-    mvccpb::Event* wire = response->add_events();
-    EventToWire(event, wire);
-    if (!watch.fragment) continue;
-    const std::size_t event_size = wire->ByteSizeLong() + kEventFraming;
-    size += event_size;
-    if (size < fragment_bytes || response->events_size() < 2) continue;
-    // This event opens the next fragment.
-    auto* next = Arena::CreateMessage<etcdserverpb::WatchResponse>(&arena);
-    FillResponse(found->second, revision, next);
-    size = next->ByteSizeLong() + event_size;
-    next->add_events()->Swap(wire);
-    response->mutable_events()->RemoveLast();
-    response->set_fragment(true);
-    Send(*response);
-    response = next;
+    const std::size_t before = encoded.size();
+    AppendWatchEvent(event, &encoded);
+    ++held;
+    if (!watch.fragment || held < 2 || encoded.size() < wiring_.options.max_request_bytes + kFragmentOverhead) continue;
+    // This event opens the next fragment. A field may come anywhere in a message: the mark goes to the end.
+    std::string next = frame.SerializeAsString().append(encoded, before);
+    encoded.resize(before);
+    more.AppendToString(&encoded);
+    call_->Send(std::exchange(encoded, std::move(next)));
+    held = 1;
   }
-  Send(*response);
+  call_->Send(std::move(encoded));
 }
 
 void WatchStream::OnCompacted(coord::WatchHandle handle, Revision compact_revision) {
