@@ -147,8 +147,6 @@ void Node::AnswerStale(ReplicaId from, const Message& message) {
     Send(from, HeartbeatReply{});
   } else if (const auto* read = std::get_if<ReadRequest>(&message.body)) {
     Send(from, ReadReply{read->id, std::nullopt});
-  } else if (const auto* reply = std::get_if<AppendReply>(&message.body)) {
-    if (QUORATE_BUG(raft_counts_acks_of_older_terms)) Handle(from, *reply);
   }
 }
 
