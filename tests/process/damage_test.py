@@ -62,7 +62,7 @@ def a_flipped_bit_in_the_middle_of_the_log_is_refused_with_file_and_offset():
         member.kill()
         path = segments(member)[0]
         flip(path, last_written_byte(path) // 2)
-        text = refused(member, path.name, "offset", "replace")
+        text = refused(member, path.name, "offset", "with a new id")
         assert any(character.isdigit() for character in text.split("offset", 1)[1][:12]), text
         cluster.etcdctl("put", "after", "damage", endpoints=",".join(m.etcd for m in cluster.members[1:]))
 
