@@ -54,7 +54,6 @@ struct GroupOptions {
 
 struct GroupStatus {
   consensus::Leadership leadership;
-  consensus::Membership membership;
   LogIndex commit;
   LogIndex applied;
   std::uint64_t proposals_pending = 0;
@@ -75,6 +74,7 @@ class Group : public env::TransportListener {
   virtual void ReadBarrier(std::uint64_t deadline_ns, std::function<void(Fate)> done) = 0;
   virtual void TransferLeadership(ReplicaId to) = 0;
   virtual GroupStatus status() const = 0;
+  virtual const consensus::Membership& membership() const = 0;
   virtual const consensus::Core& core() const = 0;
 };
 

@@ -6,12 +6,10 @@
 #include <array>
 
 #include "base/codec.h"
-#include "base/crc32c.h"
 
 namespace quorate::server {
 namespace {
 
-constexpr std::string_view kClusterMagic = "QRTCLUS1";
 constexpr std::string_view kDefaultPeer = "127.0.0.1:2380";
 constexpr std::string_view kDefaultEtcd = "127.0.0.1:2379";
 constexpr std::string_view kDefaultAdmin = "127.0.0.1:7070";
@@ -194,52 +192,6 @@ Result<ServeConfig> Validate(const ServeFlags& flags) {
   RETURN_IF_ERROR(SetMembers(flags, &config));
   RETURN_IF_ERROR(SetListeners(flags, &config));
   return config;
-}
-
-std::string EncodeClusterFile(const ServeConfig& config) {
-  Writer w;
-  w.PutRaw(kClusterMagic);
-  w.PutBytes(config.token);
-  w.PutVarint(config.members.size());
-  for (const Member& member : config.members) {
-    w.PutId(member.id);
-    w.PutBytes(member.name);
-    w.PutBytes(member.peer.host);
-    w.PutVarint(member.peer.port);
-  }
-  w.Put32(Crc32c(w.str()));
-  return std::move(w).Take();
-}
-
-Status ApplyClusterFile(std::string_view content, ServeConfig* config) {
-  const Status damaged = Status::DataLoss("the file " + std::string(kClusterFile) +
-                                          " in the data directory is damaged: it no longer says who the members are. "
-                                          "Move the whole directory away and replace this member");
-  if (content.size() < kClusterMagic.size() + 4) return damaged;
-  Reader tail(content.substr(content.size() - 4));
-  content.remove_suffix(4);
-  if (tail.Get32() != Crc32c(content)) return damaged;
-  Reader r(content);
-  if (r.GetRaw(kClusterMagic.size()) != kClusterMagic) return damaged;
-  config->token = r.GetBytes();
-  std::vector<Member> members(r.GetCount());
-  for (Member& member : members) {
-    member.id = r.GetId<ReplicaId>();
-    member.name = r.GetBytes();
-    member.peer.host = r.GetBytes();
-    member.peer.port = static_cast<std::uint16_t>(r.GetVarint());
-  }
-  if (!r.Done()) return damaged;
-  const auto self =
-      std::find_if(members.begin(), members.end(), [&](const Member& m) { return m.name == config->name; });
-  if (self == members.end()) {
-    return Status::FailedPrecondition("the data directory " + config->data_dir +
-                                      " belongs to a cluster without a member called " + config->name +
-                                      ": check --name and --data-dir");
-  }
-  if (members.size() > 1 && !config->listen_peer_named) config->listen_peer = self->peer;
-  config->members = std::move(members);
-  return Status::Ok();
 }
 
 }  // namespace quorate::server

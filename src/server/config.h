@@ -70,11 +70,4 @@ Result<ServeConfig> Validate(const ServeFlags& flags);
 ReplicaId MakeReplicaId(std::string_view name, const HostPort& peer, std::string_view token);
 ClusterId MakeClusterId(const std::vector<Member>& members, std::string_view token);
 
-// The members that the data directory was made for; --initial-cluster is ignored once this file exists.
-inline constexpr std::string_view kClusterFile = "cluster";
-std::string EncodeClusterFile(const ServeConfig& config);
-// Replaces config's members and token by the file's. DATA_LOSS when the file is damaged, FAILED_PRECONDITION when it
-// knows no member of this name.
-Status ApplyClusterFile(std::string_view content, ServeConfig* config);
-
 }  // namespace quorate::server

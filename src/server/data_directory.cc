@@ -1,57 +1,191 @@
 #include "server/data_directory.h"
 
+#include <algorithm>
 #include <memory>
-#include <string>
+#include <utility>
 
+#include "base/codec.h"
+#include "base/crc32c.h"
 #include "base/log.h"
 
 namespace quorate::server {
 namespace {
 
-const std::string kFile(kClusterFile);
+constexpr std::string_view kClusterMagic = "QRTCLUS1";  // the last character is the format version
+constexpr std::string_view kPeersMagic = "QRTPEER1";
+const std::string kClusterName = "cluster";
+const std::string kPeersName = "peers";
+const std::string kLogName = "wal";
 
-Status WriteClusterFile(env::Disk& disk, const ServeConfig& config) {
-  const std::string temporary = kFile + ".new";
+std::string Seal(Writer w) {
+  w.Put32(Crc32c(w.str()));
+  return std::move(w).Take();
+}
+
+// What stands between magic and checksum, or why it cannot be believed.
+Result<std::string_view> Unseal(std::string_view content, std::string_view magic, const std::string& name) {
+  const Status damaged =
+      Status::DataLoss("the file \"" + name + "\" in the data directory is damaged (" + std::to_string(content.size()) +
+                       " bytes, wrong checksum). Bring it back from a backup, or move the data "
+                       "directory away and replace this member by one with a new id");
+  if (content.size() < magic.size() + 4) return damaged;
+  Reader tail(content.substr(content.size() - 4));
+  content.remove_suffix(4);
+  if (tail.Get32() != Crc32c(content)) return damaged;
+  if (!content.starts_with(magic)) {
+    return Status::DataLoss(
+        "the file \"" + name + "\" in the data directory has a format that this build does not know (" +
+        std::string(content.substr(0, magic.size())) + "): use the build that wrote it, or a newer one");
+  }
+  return content.substr(magic.size());
+}
+
+Status WriteWhole(env::Disk& disk, const std::string& name, std::string_view content) {
+  const std::string temporary = name + ".new";
   if (disk.Exists(temporary)) RETURN_IF_ERROR(disk.Remove(temporary));
   {
     Result<std::unique_ptr<env::File>> file = disk.Create(temporary);
     if (!file.ok()) return file.status();
-    RETURN_IF_ERROR((*file)->Write(0, EncodeClusterFile(config)));
+    RETURN_IF_ERROR((*file)->Write(0, content));
     RETURN_IF_ERROR((*file)->Sync());
   }
-  RETURN_IF_ERROR(disk.Rename(temporary, kFile));
+  RETURN_IF_ERROR(disk.Rename(temporary, name));
   return disk.SyncDirectory("");
 }
 
-Status ReadClusterFile(env::Disk& disk, ServeConfig* config) {
-  const Result<std::unique_ptr<env::File>> file = disk.Open(kFile);
+Result<std::string> ReadWhole(env::Disk& disk, const std::string& name) {
+  const Result<std::unique_ptr<env::File>> file = disk.Open(name);
   if (!file.ok()) return file.status();
   const Result<std::uint64_t> size = (*file)->Size();
   if (!size.ok()) return size.status();
-  const Result<std::string> content = (*file)->Read(0, *size);
-  if (!content.ok()) return content.status();
-  return ApplyClusterFile(*content, config);
+  return (*file)->Read(0, *size);
+}
+
+const Member* FindByName(const std::vector<Member>& members, const std::string& name) {
+  const auto found = std::find_if(members.begin(), members.end(), [&](const Member& m) { return m.name == name; });
+  return found == members.end() ? nullptr : &*found;
 }
 
 }  // namespace
 
-Status OpenDataDirectory(env::Disk& disk, ServeConfig* config) {
+std::string EncodeClusterFile(const ClusterFile& file) {
+  Writer w;
+  w.PutRaw(kClusterMagic);
+  w.PutBytes(file.token);
+  w.PutVarint(file.members.size());
+  for (const Member& member : file.members) {
+    w.PutId(member.id);
+    w.PutBytes(member.name);
+    w.PutBytes(member.peer.host);
+    w.PutVarint(member.peer.port);
+  }
+  w.Put64(file.directory);
+  w.PutBool(file.log_exists);
+  return Seal(std::move(w));
+}
+
+Result<ClusterFile> DecodeClusterFile(std::string_view content) {
+  const Result<std::string_view> body = Unseal(content, kClusterMagic, kClusterName);
+  if (!body.ok()) return body.status();
+  Reader r(*body);
+  ClusterFile file;
+  file.token = r.GetBytes();
+  file.members.resize(r.GetCount());
+  for (Member& member : file.members) {
+    member.id = r.GetId<ReplicaId>();
+    member.name = r.GetBytes();
+    member.peer.host = r.GetBytes();
+    member.peer.port = static_cast<std::uint16_t>(r.GetVarint());
+  }
+  file.directory = r.Get64();
+  file.log_exists = r.GetBool();
+  if (!r.Done()) return Status::DataLoss("the file \"cluster\" in the data directory does not decode");
+  return file;
+}
+
+std::string EncodePeersFile(const PeerDirectories& peers) {
+  Writer w;
+  w.PutRaw(kPeersMagic);
+  w.PutVarint(peers.size());
+  for (const auto& [peer, directory] : peers) {
+    w.PutId(peer);
+    w.Put64(directory);
+  }
+  return Seal(std::move(w));
+}
+
+Result<PeerDirectories> DecodePeersFile(std::string_view content) {
+  const Result<std::string_view> body = Unseal(content, kPeersMagic, kPeersName);
+  if (!body.ok()) return body.status();
+  Reader r(*body);
+  PeerDirectories peers;
+  for (std::size_t left = r.GetCount(9); left > 0; --left) {
+    const ReplicaId peer = r.GetId<ReplicaId>();
+    peers[peer] = r.Get64();
+  }
+  if (!r.Done()) return Status::DataLoss("the file \"peers\" in the data directory does not decode");
+  return peers;
+}
+
+Result<DataDirectory> DataDirectory::Open(env::Disk& disk, env::Random& random, ServeConfig* config) {
+  DataDirectory directory(disk);
+  directory.path_ = config->data_dir;
   RETURN_IF_ERROR(disk.Lock("lock"));
-  if (!disk.Exists(kFile)) {
-    if (disk.Exists("wal")) {
-      return Status::DataLoss(
-          "the data directory " + config->data_dir + " has a log but no file \"" + kFile +
-          "\": it no longer says who the members are. Bring the file back from a backup, or move the "
-          "directory away and replace this member");
-    }
-    return WriteClusterFile(disk, *config);
+  RETURN_IF_ERROR(disk.Exists(kClusterName) ? directory.Load(config) : directory.Create(*config, random));
+  return directory;
+}
+
+Status DataDirectory::Create(const ServeConfig& config, env::Random& random) {
+  if (disk_->Exists(kLogName)) {
+    return Status::DataLoss("the data directory " + path_ + " has a log but no file \"" + kClusterName +
+                            "\": it no longer says who the members are. Bring the file back from a backup, or move the "
+                            "directory away and replace this member by one with a new id");
   }
-  const std::vector<Member> asked = config->members;
-  RETURN_IF_ERROR(ReadClusterFile(disk, config));
-  if (asked != config->members) {
-    LogInfo("--initial-cluster is not what " + config->data_dir + " was made for, and is ignored");
+  cluster_ = {config.token, config.members, random.Next() | 1, false};
+  return WriteWhole(*disk_, kClusterName, EncodeClusterFile(cluster_));
+}
+
+Status DataDirectory::Load(ServeConfig* config) {
+  const Result<std::string> content = ReadWhole(*disk_, kClusterName);
+  if (!content.ok()) return content.status();
+  Result<ClusterFile> file = DecodeClusterFile(*content);
+  if (!file.ok()) return file.status();
+  cluster_ = *std::move(file);
+  if (disk_->Exists(kPeersName)) {
+    const Result<std::string> peers = ReadWhole(*disk_, kPeersName);
+    if (!peers.ok()) return peers.status();
+    Result<PeerDirectories> decoded = DecodePeersFile(*peers);
+    if (!decoded.ok()) return decoded.status();
+    peers_ = *std::move(decoded);
   }
+  const Member* self = FindByName(cluster_.members, config->name);
+  if (self == nullptr) {
+    return Status::FailedPrecondition("the data directory " + path_ + " belongs to a cluster without a member called " +
+                                      config->name + ": check --name and --data-dir");
+  }
+  if (config->members != cluster_.members || config->token != cluster_.token) {
+    LogInfo("the flags name other members than " + path_ + " was made for, and are ignored");
+  }
+  if (cluster_.members.size() > 1 && !config->listen_peer_named) config->listen_peer = self->peer;
+  config->members = cluster_.members;
+  config->token = cluster_.token;
   return Status::Ok();
+}
+
+Status DataDirectory::LogOpened(bool fresh) {
+  if (fresh && cluster_.log_exists) {
+    return Status::DataLoss("the log in " + path_ + "/" + kLogName +
+                            " is missing: this member has forgotten what it promised. Bring the directory back from a "
+                            "backup, or move it away and replace this member by one with a new id");
+  }
+  if (cluster_.log_exists) return Status::Ok();
+  cluster_.log_exists = true;
+  return WriteWhole(*disk_, kClusterName, EncodeClusterFile(cluster_));
+}
+
+Status DataDirectory::RememberPeer(ReplicaId peer, std::uint64_t directory) {
+  peers_[peer] = directory;
+  return WriteWhole(*disk_, kPeersName, EncodePeersFile(peers_));
 }
 
 }  // namespace quorate::server

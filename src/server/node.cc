@@ -6,6 +6,7 @@
 #include <csignal>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "base/log.h"
@@ -42,8 +43,11 @@ class Node {
     Result<std::unique_ptr<env::PosixDisk>> disk = env::PosixDisk::Open(config_.data_dir, executor_);
     if (!disk.ok()) return disk.status();
     disk_ = *std::move(disk);
-    RETURN_IF_ERROR(OpenDataDirectory(*disk_, &config_));
+    Result<DataDirectory> directory = DataDirectory::Open(*disk_, random_, &config_);
+    if (!directory.ok()) return directory.status();
+    directory_ = *std::move(directory);
     RETURN_IF_ERROR(OpenLog());
+    RETURN_IF_ERROR(directory_->LogOpened(log_->fresh()));
     RETURN_IF_ERROR(OpenTransport());
     RETURN_IF_ERROR(StartGroup());
     RETURN_IF_ERROR(Listen(config_.listen_etcd, "listen-etcd", *frontend_, frontend_.get(), &etcd_));
@@ -73,6 +77,12 @@ class Node {
                          [this](const Member& member) { return member.name == config_.name; });
   }
 
+  void Fail(const Status& why) {
+    LogError("stopping: " + why.message());
+    failure_ = why;
+    executor_.Stop();
+  }
+
   static std::string Where(const std::string& what, const HostPort& at) {
     return at.port == 0 ? "" : ", " + what + " on " + at.ToString();
   }
@@ -81,11 +91,7 @@ class Node {
     wal::LogOptions options;
     options.identity = {MakeClusterId(config_.members, config_.token), Self().id, config_.protocol};
     options.alone = config_.members.size() == 1;
-    options.on_failure = [this](const Status& why) {
-      LogError("the log failed, stopping: " + why.message());
-      failure_ = why;
-      executor_.Stop();
-    };
+    options.on_failure = [this](const Status& why) { Fail(why); };
     Result<std::unique_ptr<wal::Log>> log = wal::Log::Open(*disk_, executor_, std::move(options));
     if (!log.ok()) return log.status();
     log_ = *std::move(log);
@@ -103,6 +109,18 @@ class Node {
     options.incarnation = log_->incarnation();
     options.protocol = consensus::ProtocolName(config_.protocol);
     options.listen = config_.listen_peer.ToString();
+    options.directory = directory_->id();
+    options.known_directories = directory_->peers();
+    options.remember_directory = [this](ReplicaId peer, std::uint64_t directory) {
+      return directory_->RememberPeer(peer, directory);
+    };
+    options.on_forgotten = [this] {
+      Fail(Status::FailedPrecondition("the cluster knows member " + config_.name +
+                                      " with another data directory than " + config_.data_dir +
+                                      ": this one has forgotten what it promised, and must not vote under the same id. "
+                                      "Bring the old directory back, "
+                                      "or replace this member by one with a new name"));
+    };
     Result<std::unique_ptr<env::TcpTransport>> transport =
         env::TcpTransport::Open(executor_, random_, std::move(options));
     if (!transport.ok()) return transport.status();
@@ -152,6 +170,7 @@ class Node {
   env::OsRandom random_;
   net::Reactor reactor_;
   std::unique_ptr<env::Disk> disk_;
+  std::optional<DataDirectory> directory_;
   std::unique_ptr<wal::Log> log_;
   std::unique_ptr<env::Transport> transport_;
   store::MemoryEngine engine_;

@@ -103,6 +103,24 @@ def a_missing_segment_identity_or_member_list_is_refused():
         cluster.wait_healthy()
 
 
+def a_member_that_comes_back_empty_under_its_old_id_is_refused():
+    with Cluster(3) as cluster:
+        cluster.etcdctl("put", "a", "b")
+        member = cluster.members[0]
+        member.kill()
+        shutil.rmtree(member.data_dir)
+        refused(member, "another data directory", "new name")
+        cluster.etcdctl("put", "c", "d", endpoints=",".join(m.etcd for m in cluster.members[1:]))
+
+
+def a_log_that_has_gone_is_not_started_anew():
+    with Cluster(1) as cluster:
+        member = cluster.members[0]
+        member.kill(signal.SIGTERM)
+        shutil.rmtree(member.data_dir / "wal")
+        refused(member, "is missing", "new id")
+
+
 def a_second_server_on_the_same_directory_or_port_says_so():
     with Cluster(1) as cluster:
         member = cluster.members[0]
@@ -140,5 +158,7 @@ if __name__ == "__main__":
          another_members_directory_is_refused,
          another_clusters_directory_is_refused,
          a_missing_segment_identity_or_member_list_is_refused,
+         a_member_that_comes_back_empty_under_its_old_id_is_refused,
+         a_log_that_has_gone_is_not_started_anew,
          a_second_server_on_the_same_directory_or_port_says_so,
          bad_flags_are_named])

@@ -79,12 +79,13 @@ PeerHello Example() {
   hello.incarnation = Incarnation(7);
   hello.attempt = 300;
   hello.protocol = "raft";
+  hello.directory = 70;
   return hello;
 }
 
 TEST(PeerHandshakeTest, TheBytesOfAHelloAreFixed) {
   EXPECT_EQ(EncodePeerHello(Example()),
-            std::string("\x01\x01\x08\x07\x06\x05\x04\x03\x02\x01\x02\x01\x07\xac\x02\x04raft", 20));
+            std::string("\x01\x01\x08\x07\x06\x05\x04\x03\x02\x01\x02\x01\x07\xac\x02\x04raft\x46\0\0\0\0\0\0\0", 28));
 }
 
 TEST(PeerHandshakeTest, AHelloRoundTripsAndLaterFieldsAreIgnored) {
@@ -100,9 +101,9 @@ TEST(PeerHandshakeTest, EveryMismatchHasItsReason) {
   PeerHello mine = Example();
   mine.sender = ReplicaId(1);
   mine.receiver = ReplicaId();
-  const auto seen = [](ReplicaId member) -> std::optional<Incarnation> {
-    if (member == ReplicaId(2)) return Incarnation(7);
-    if (member == ReplicaId(1)) return Incarnation();
+  const auto seen = [](ReplicaId member) -> std::optional<SeenPeer> {
+    if (member == ReplicaId(2)) return SeenPeer{Incarnation(7), 70};
+    if (member == ReplicaId(1)) return SeenPeer{};
     return std::nullopt;
   };
   const auto check = [&](auto change) {
@@ -120,6 +121,7 @@ TEST(PeerHandshakeTest, EveryMismatchHasItsReason) {
   EXPECT_EQ(check([](PeerHello& h) { h.sender = ReplicaId(1); }), PeerRejection::kUnknownSender);
   EXPECT_EQ(check([](PeerHello& h) { h.protocol = "zab"; }), PeerRejection::kOtherProtocol);
   EXPECT_EQ(check([](PeerHello& h) { h.incarnation = Incarnation(6); }), PeerRejection::kStaleIncarnation);
+  EXPECT_EQ(check([](PeerHello& h) { h.directory = 71; }), PeerRejection::kOtherDirectory);
   mine.receiver = ReplicaId(3);  // a dialler takes an answer from the member it wanted only
   EXPECT_EQ(check([](PeerHello&) {}), PeerRejection::kUnknownSender);
 }

@@ -45,6 +45,8 @@ std::string_view PeerRejectionName(PeerRejection reason) {
       return "duplicate";
     case PeerRejection::kTooMany:
       return "too_many";
+    case PeerRejection::kOtherDirectory:
+      return "other_directory";
   }
   return "unknown";
 }
@@ -59,6 +61,7 @@ std::string EncodePeerHello(const PeerHello& hello) {
   w.PutId(hello.incarnation);
   w.PutVarint(hello.attempt);
   w.PutBytes(hello.protocol);
+  w.Put64(hello.directory);
   return std::move(w).Take();
 }
 
@@ -73,6 +76,7 @@ std::optional<PeerHello> DecodePeerHello(std::string_view input) {
   hello.incarnation = r.GetId<Incarnation>();
   hello.attempt = r.GetVarint();
   hello.protocol = std::string(r.GetBytes());
+  hello.directory = r.Get64();
   if (!r.ok() || hello.version_min > hello.version_max || hello.protocol.size() > kProtocolNameMax) return std::nullopt;
   return hello;
 }
@@ -87,19 +91,19 @@ std::optional<PeerRejection> DecodePeerReject(std::string_view input) {
   return static_cast<PeerRejection>(reason);
 }
 
-std::optional<PeerRejection> CheckPeerHello(
-    const PeerHello& mine, const PeerHello& theirs,
-    const std::function<std::optional<Incarnation>(ReplicaId)>& member_incarnation) {
+std::optional<PeerRejection> CheckPeerHello(const PeerHello& mine, const PeerHello& theirs,
+                                            const std::function<std::optional<SeenPeer>(ReplicaId)>& seen_of) {
   if (theirs.version_max < mine.version_min || theirs.version_min > mine.version_max) {
     return PeerRejection::kNoCommonVersion;
   }
   if (theirs.cluster != mine.cluster) return PeerRejection::kWrongCluster;
   if (theirs.receiver != mine.sender) return PeerRejection::kWrongReceiver;
-  const std::optional<Incarnation> seen = member_incarnation(theirs.sender);
+  const std::optional<SeenPeer> seen = seen_of(theirs.sender);
   if (!seen || theirs.sender == mine.sender) return PeerRejection::kUnknownSender;
   if (mine.receiver && theirs.sender != mine.receiver) return PeerRejection::kUnknownSender;
   if (theirs.protocol != mine.protocol) return PeerRejection::kOtherProtocol;
-  if (!theirs.incarnation || theirs.incarnation < *seen) return PeerRejection::kStaleIncarnation;
+  if (seen->directory != 0 && theirs.directory != seen->directory) return PeerRejection::kOtherDirectory;
+  if (!theirs.incarnation || theirs.incarnation < seen->incarnation) return PeerRejection::kStaleIncarnation;
   return std::nullopt;
 }
 
@@ -137,6 +141,10 @@ std::string ExplainPeerRejection(PeerRejection reason, const PeerHello& mine, co
       return "a connection in the other direction is kept";
     case PeerRejection::kTooMany:
       return "too many connections that have not finished their handshake: check who connects to the peer port";
+    case PeerRejection::kOtherDirectory:
+      return sender +
+             " starts with another data directory than the one this node knows under its id: it has forgotten " +
+             "what it promised and must come back under a new id, or with its old directory";
   }
   return "unknown reason";
 }

@@ -29,6 +29,9 @@ struct PeerHello {
   Incarnation incarnation;    // of the sender
   std::uint64_t attempt = 0;  // the dialler's count of dials in this life; a welcome repeats it
   std::string protocol;       // "raft", "paxos", "zab"
+  // Chosen at random when the sender's data directory was made; 0 = unknown. Another one under the same id is a member
+  // that has forgotten what it promised.
+  std::uint64_t directory = 0;
   friend bool operator==(const PeerHello&, const PeerHello&) = default;
 };
 
@@ -43,8 +46,9 @@ enum class PeerRejection : std::uint8_t {
   kStaleIncarnation = 8,  // a life of the sender that is over
   kDuplicate = 9,         // the connection dialled from the other end is kept; nothing is wrong
   kTooMany = 10,          // pushed out by newer connections before its handshake ended
+  kOtherDirectory = 11,   // its id has been seen with another data directory
 };
-inline constexpr std::size_t kPeerRejections = 11;  // array size by reason
+inline constexpr std::size_t kPeerRejections = 12;  // array size by reason
 
 std::string_view PeerRejectionName(PeerRejection reason);
 
@@ -53,11 +57,16 @@ std::optional<PeerHello> DecodePeerHello(std::string_view input);
 std::string EncodePeerReject(PeerRejection reason);
 std::optional<PeerRejection> DecodePeerReject(std::string_view input);
 
-// Why `theirs` is not acceptable to the node that would say `mine`, which knows the highest incarnation it has seen of
-// a member (0 = none), or that somebody is no member (empty).
-std::optional<PeerRejection> CheckPeerHello(
-    const PeerHello& mine, const PeerHello& theirs,
-    const std::function<std::optional<Incarnation>(ReplicaId)>& member_incarnation);
+// What a node knows of a member: the highest incarnation and the data directory it has seen; 0 = none yet.
+struct SeenPeer {
+  Incarnation incarnation;
+  std::uint64_t directory = 0;
+};
+
+// Why `theirs` is not acceptable to the node that would say `mine`. `seen_of` gives nothing for somebody who is no
+// member.
+std::optional<PeerRejection> CheckPeerHello(const PeerHello& mine, const PeerHello& theirs,
+                                            const std::function<std::optional<SeenPeer>(ReplicaId)>& seen_of);
 // The highest version both speak. REQUIRES that there is one.
 std::uint8_t CommonPeerVersion(const PeerHello& mine, const PeerHello& theirs);
 

@@ -39,7 +39,8 @@ struct Session {
   Peer* peer = nullptr;  // from kAwaitWelcome or kAwaitConfirm on
   bool dialled = false;
   std::uint64_t attempt = 0;
-  Incarnation incarnation;  // the peer's
+  Incarnation incarnation;      // the peer's
+  std::uint64_t directory = 0;  // the peer's
   std::uint8_t version = 0;
   TimerId deadline = 0;
   LinkId link;
@@ -86,6 +87,7 @@ class TcpTransport::Impl final : public PeerConnectionEvents, public std::enable
       : executor_(executor),
         random_(random),
         options_(std::move(options)),
+        known_directories_(options_.known_directories),
         complaints_(clock_, options_.log_interval_ns),
         acceptor_(executor.context()) {}
 
@@ -112,7 +114,8 @@ class TcpTransport::Impl final : public PeerConnectionEvents, public std::enable
   }
 
   PeerHello MyHello(const Peer* to) const;
-  std::optional<Incarnation> SeenOf(ReplicaId member) const;
+  std::optional<SeenPeer> SeenOf(ReplicaId member) const;
+  bool RememberDirectory(const Session& session);
 
   void Accept();
   void OnAccept(const boost::system::error_code& error, tcp::socket socket);
@@ -139,6 +142,7 @@ class TcpTransport::Impl final : public PeerConnectionEvents, public std::enable
   AsioExecutor& executor_;
   Random& random_;
   const TcpTransportOptions options_;
+  std::map<ReplicaId, std::uint64_t> known_directories_;
   PosixClock clock_;
   ComplaintLimiter complaints_;
   tcp::acceptor acceptor_;
@@ -369,13 +373,30 @@ PeerHello TcpTransport::Impl::MyHello(const Peer* to) const {
   if (to != nullptr) hello.receiver = to->id;
   hello.incarnation = options_.incarnation;
   hello.protocol = options_.protocol;
+  hello.directory = options_.directory;
   return hello;
 }
 
-std::optional<Incarnation> TcpTransport::Impl::SeenOf(ReplicaId member) const {
+std::optional<SeenPeer> TcpTransport::Impl::SeenOf(ReplicaId member) const {
   const auto found = peers_.find(member);
   if (found == peers_.end()) return std::nullopt;
-  return found->second.incarnation;
+  const auto known = known_directories_.find(member);
+  return SeenPeer{found->second.incarnation, known == known_directories_.end() ? 0 : known->second};
+}
+
+// Durably, before the first link: what such a peer promises over it, its id is bound to.
+bool TcpTransport::Impl::RememberDirectory(const Session& session) {
+  std::uint64_t& known = known_directories_[session.peer->id];
+  if (known == session.directory || session.directory == 0) return true;
+  if (options_.remember_directory) {
+    const Status written = options_.remember_directory(session.peer->id, session.directory);
+    if (!written.ok()) {
+      LogError("cannot note the data directory of peer " + session.peer->address.ToString() + ": " + written.message());
+      return false;
+    }
+  }
+  known = session.directory;
+  return true;
 }
 
 void TcpTransport::Impl::OnHello(Session& session, const PeerFrame& frame) {
@@ -391,6 +412,7 @@ void TcpTransport::Impl::OnHello(Session& session, const PeerFrame& frame) {
   session.stage = Stage::kAwaitConfirm;
   session.attempt = hello->attempt;
   session.incarnation = hello->incarnation;
+  session.directory = hello->directory;
   PeerHello mine = MyHello(&peer);
   session.version = CommonPeerVersion(mine, *hello);
   mine.attempt = hello->attempt;
@@ -421,6 +443,7 @@ void TcpTransport::Impl::OnWelcome(Session& session, const PeerFrame& frame) {
     return Redial(peer);
   }
   session.incarnation = hello->incarnation;
+  session.directory = hello->directory;
   session.version = CommonPeerVersion(MyHello(&peer), *hello);
   session.connection->Send(PeerFrameKind::kConfirm, Bytes());
   Promote(session);
@@ -447,6 +470,7 @@ void TcpTransport::Impl::Complain(PeerRejection reason, const Session& session, 
 void TcpTransport::Impl::OnRejected(const Session& session, PeerRejection reason) {
   if (reason == PeerRejection::kDuplicate) return;
   ++counters_.rejected_by_peers;
+  if (reason == PeerRejection::kOtherDirectory && options_.on_forgotten) options_.on_forgotten();
   const std::string name(PeerRejectionName(reason));
   if (!complaints_.Allow("rejected/" + name + "/" + std::string(session.connection->remote()))) return;
   LogWarn("peer " + std::string(session.connection->remote()) + " refuses this node (" + name +
@@ -455,6 +479,10 @@ void TcpTransport::Impl::OnRejected(const Session& session, PeerRejection reason
 
 void TcpTransport::Impl::Promote(Session& session) {
   Peer& peer = *session.peer;
+  if (!RememberDirectory(session)) {
+    Drop(session);
+    return Redial(peer);
+  }
   StopDialling(peer);
   peer.candidate = nullptr;
   executor_.Cancel(session.deadline);

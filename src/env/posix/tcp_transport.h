@@ -27,6 +27,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -44,10 +45,14 @@ class AsioExecutor;
 struct TcpTransportOptions {
   ClusterId cluster;
   ReplicaId self;
-  Incarnation incarnation;                    // of this start, from the log
-  std::string protocol;                       // consensus::ProtocolName
-  std::string listen;                         // "host:port"; port 0 takes a free one
-  std::string listen_flag = "--listen-peer";  // named when `listen` cannot be bound
+  Incarnation incarnation;                               // of this start, from the log
+  std::string protocol;                                  // consensus::ProtocolName
+  std::string listen;                                    // "host:port"; port 0 takes a free one
+  std::string listen_flag = "--listen-peer";             // named when `listen` cannot be bound
+  std::uint64_t directory = 0;                           // this node's data directory, see PeerHello; 0 = none
+  std::map<ReplicaId, std::uint64_t> known_directories;  // of the peers, from earlier lives
+  std::function<Status(ReplicaId, std::uint64_t)> remember_directory;  // durably; may be empty
+  std::function<void()> on_forgotten;  // a peer knows this node's id with another data directory: stop
 
   std::uint64_t queue_bytes_max = 64 << 20;            // per peer; over it the link is closed
   std::uint64_t frame_bytes_max = 64 << 20;            // range [1 KiB, 64 MiB]
