@@ -47,9 +47,9 @@ class GroupImpl final : public Group, private DriverListener {
   }
   void TransferLeadership(ReplicaId to) override { driver_.Step(consensus::TransferLeadership{to}); }
   GroupStatus status() const override {
-    return {leadership_,       membership_,          driver_.decided(), env_.machine.applied(),
-            proposals_.size(), proposals_.failures()};
+    return {leadership_, driver_.decided(), env_.machine.applied(), proposals_.size(), proposals_.failures()};
   }
+  const consensus::Membership& membership() const override { return membership_; }
   const consensus::Core& core() const override { return driver_.core(); }
 
   // ---- TransportListener: what the peers send
