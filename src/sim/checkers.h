@@ -8,11 +8,15 @@
 //   linearizability   each key's operations, see sim/linearizability.h
 //   durability        every acknowledged write is in every member's history at the end, under its revision
 //   answered          every request is answered, exactly once
+//   model             every outcome and read is what sim/model says
+//   watch             a watch gives every event, once, in order, with the right previous values
+//   lease             a lease does not end before its time, and ends
 //   invariant         the core's own invariants and every CHECK (sim/runner reports it: a CHECK ends the process)
 //   recovery          a member that only crashed opens its disk again
 //   liveness          a healed cluster serves a write and a read on every member in bounded time
+//   effort            at least 500 operations, half of them good, and 5 faults
 //
-// The first four watch a run as it goes, the others judge its history. Thread rule: one thread.
+// The first four, model, watch and lease watch a run as it goes, the others judge its history. Thread rule: one thread.
 #pragma once
 
 #include <cstdint>

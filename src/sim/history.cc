@@ -18,6 +18,12 @@ std::string_view OperationName(OperationKind kind) {
   return "?";
 }
 
+std::string Numbered(std::string_view prefix, std::uint64_t number) {
+  std::string name(prefix);
+  name.append(std::to_string(number));
+  return name;
+}
+
 std::string Describe(const Operation& operation) {
   std::ostringstream out;
   out << "#" << operation.id << " client " << operation.client << " at member " << operation.member.value << " "

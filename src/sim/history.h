@@ -67,6 +67,8 @@ struct Operation {
 };
 
 std::string Describe(const Operation& operation);
+// "key", 3 -> "key3".
+std::string Numbered(std::string_view prefix, std::uint64_t number);
 
 using History = std::vector<Operation>;  // ascending by invoked_ns
 

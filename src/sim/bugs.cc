@@ -1,0 +1,177 @@
+#include "sim/bugs.h"
+
+namespace quorate::sim {
+namespace {
+
+#ifdef QUORATE_BUGS
+std::vector<SeededBug> RaftBugs() {
+  return {
+      {"raft_forgets_vote_on_restart",
+       "a restarted member does not remember whom it voted for",
+       "Raft paper, figure 2: votedFor is persistent; NodeDB-Lab/nodedb issue 161: the hard state was never persisted",
+       {"one-leader", "log-agreement", "invariant"}},
+      {"raft_double_vote_in_term",
+       "a member grants its vote twice in one term",
+       "Raft paper 5.2; etcd pull request 2461: the vote was reset while the term stayed",
+       {"one-leader", "log-agreement", "invariant"}},
+      {"raft_vote_before_durable",
+       "the vote leaves before it is durable",
+       "Raft paper, figure 2: updated on stable storage before responding; nodedb issue 161",
+       {"one-leader", "log-agreement", "invariant"}},
+      {"raft_vote_ignores_log_freshness",
+       "a candidate whose log is behind gets the vote",
+       "Raft paper 5.4.1, the election restriction",
+       {"log-agreement", "linearizability", "durability", "invariant"}},
+      {"raft_ack_before_durable",
+       "a follower acknowledges entries that a crash can still take",
+       "etcd issue 12589: entries counted as stored while they were not",
+       {"log-agreement", "durability", "liveness", "invariant"}},
+      {"raft_leader_counts_unsynced_self",
+       "a leader counts its own entry before its own log is synced",
+       "etcd issue 14370: a write was acknowledged before the log was saved",
+       {"log-agreement", "durability", "invariant"}},
+      {"raft_append_always_truncates",
+       "an append cuts the log behind it although nothing conflicts",
+       "Raft paper, figure 2, AppendEntries step 3: only if an existing entry conflicts",
+       {"log-agreement", "durability", "invariant"}},
+      {"raft_append_skips_prev_term_check",
+       "an append is taken without the same entry before it",
+       "Raft paper 5.3, the consistency check",
+       {"log-agreement", "invariant"}},
+      {"raft_commits_old_term_by_counting",
+       "an entry of an earlier term is committed by counting copies",
+       "Raft paper 5.4.2, figure 8",
+       {"log-agreement", "durability", "invariant"}},
+      {"raft_follower_commits_unverified_suffix",
+       "a follower commits entries that the append did not verify",
+       "Raft paper, figure 2, AppendEntries step 5: at most the index of the last new entry",
+       {"log-agreement", "invariant"}},
+      {"raft_heartbeat_commit_unbounded",
+       "a heartbeat carries a commit index that its receiver may not have",
+       "Raft thesis 3.5: a follower commits what is known to match its leader's log",
+       {"log-agreement", "invariant"}},
+      {"raft_counts_acks_of_older_terms",
+       "a reply of an earlier term counts in the present one",
+       "Raft paper 5.1: stale terms are rejected",
+       {"log-agreement", "durability", "invariant"}},
+      {"raft_read_without_quorum",
+       "a read is served without asking whether this is still the leader",
+       "Raft thesis 6.4; Jepsen: etcd and Consul, 2014: stale reads from a deposed leader",
+       {"linearizability", "revision"}},
+      {"raft_read_before_own_term_commit",
+       "a new leader serves reads before it committed an entry of its own term",
+       "Raft thesis 6.4, step 1; etcd issue 7331",
+       {"linearizability", "revision"}},
+      {"raft_read_round_reused",
+       "an old round's confirmations count for a new round of reads",
+       "etcd issue 20418: stale reads after a reused request id",
+       {"linearizability", "revision"}},
+  };
+}
+
+std::vector<SeededBug> HostBugs() {
+  return {
+      {"replica_sends_before_durable",
+       "messages do not wait for the batch that they name",
+       "Raft paper, figure 2: updated on stable storage before responding; etcd issue 14143",
+       {"one-leader", "log-agreement", "durability", "liveness", "invariant"}},
+      {"replica_read_before_applied",
+       "a confirmed read is served before the entries up to it were applied",
+       "Raft thesis 6.4, step 4; etcd issue 13464",
+       {"linearizability", "revision"}},
+      {"replica_retries_unknown",
+       "a proposal whose outcome is unknown is sent again",
+       "Jepsen: jetcd 0.8.2, 2024: a client that retried what may have happened",
+       {"linearizability", "revision"}},
+      {"wal_sync_skipped",
+       "a batch counts as durable without a sync",
+       "Jepsen: NATS 2.12.1, 2025: a lazy sync",
+       {"log-agreement", "one-leader", "durability", "recovery", "liveness", "invariant"}},
+      {"wal_done_before_sync",
+       "a batch counts as durable when its sync begins",
+       "etcd issue 14370: acknowledged before saved",
+       {"log-agreement", "one-leader", "durability", "recovery", "liveness", "invariant"}},
+      {"wal_torn_tail_accepted",
+       "recovery does not look at a record's checksum",
+       "Alagappan et al., Protocol-aware recovery, FAST 2018",
+       {"recovery", "log-agreement", "invariant"}},
+      {"wal_truncate_forgotten",
+       "recovery ignores truncations",
+       "Raft paper 5.3: conflicting entries are deleted",
+       {"recovery", "log-agreement", "invariant"}},
+      {"wal_hard_state_lost_at_rotation",
+       "a new segment begins without the hard state of the groups",
+       "Raft paper, figure 2: term and vote are persistent",
+       {"recovery", "one-leader", "log-agreement", "invariant"}},
+  };
+}
+
+std::vector<SeededBug> StoreBugs() {
+  return {
+      {"mvcc_compaction_drops_tombstone_at_revision",
+       "compaction at a deletion's revision forgets the deletion",
+       "etcd issue 18089: a watch missed the deletion",
+       {"watch", "model"}},
+      {"mvcc_compaction_removes_live_revision",
+       "compaction removes the newest version when it is at its revision",
+       "etcd issue 14211: a revision that the index names is not there",
+       {"model", "watch", "durability", "invariant"}},
+      {"mvcc_revision_bumped_by_empty_transaction",
+       "a transaction that writes nothing takes a revision",
+       "etcd API guide: a revision is taken by a change of the key space",
+       {"model", "revision"}},
+      {"mvcc_version_survives_deletion",
+       "a key that was deleted and made again goes on with its old version",
+       "etcd API guide: a deletion resets the version",
+       {"model"}},
+      {"coord_cas_compares_after_write",
+       "a transaction reports its compares as they are after its writes",
+       "etcd API guide: compares are evaluated before the operations",
+       {"model", "linearizability"}},
+      {"coord_compare_at_previous_revision",
+       "a compare reads the state before the last revision",
+       "etcd API guide: transactions are serial",
+       {"model", "linearizability"}},
+      {"coord_txn_partial_apply",
+       "a refused transaction leaves its first write behind",
+       "etcd issue 18667: a transaction refused on one member was executed on others",
+       {"model", "state-hash"}},
+      {"coord_lease_expiry_not_rechecked",
+       "an expiry ends a lease that was renewed meanwhile",
+       "etcd issues 12528 and 15247: a deposed leader's revocations",
+       {"lease", "model"}},
+      {"coord_apply_uses_local_clock",
+       "apply mixes the member's own clock into the state",
+       "etcd issue 12535: members whose leases differed, and then their keys",
+       {"state-hash", "lease", "model"}},
+      {"coord_watch_skips_event_at_catch_up",
+       "a watch that catches up skips the revision at the seam",
+       "etcd issue 18089 and its robustness tests: watches must not miss events",
+       {"watch"}},
+  };
+}
+#endif
+
+}  // namespace
+
+const std::vector<SeededBug>& SeededBugs() {
+  static const std::vector<SeededBug> all = [] {
+    std::vector<SeededBug> bugs;
+#ifdef QUORATE_BUGS
+    for (auto* list : {&RaftBugs, &HostBugs, &StoreBugs}) {
+      for (SeededBug& bug : list()) bugs.push_back(std::move(bug));
+    }
+#endif
+    return bugs;
+  }();
+  return all;
+}
+
+const SeededBug* FindSeededBug(const std::string& name) {
+  for (const SeededBug& bug : SeededBugs()) {
+    if (bug.name == name) return &bug;
+  }
+  return nullptr;
+}
+
+}  // namespace quorate::sim

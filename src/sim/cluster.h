@@ -1,0 +1,69 @@
+// Cluster: the simulated members, their network and their time, and what the nemesis can do to them.
+//
+// Owned by sim/run; used by the workload and the nemesis. Thread rule: one thread; Crash and Restart must not be called
+// from a member's own task.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "sim/member.h"
+#include "sim/monitor.h"
+#include "sim/network.h"
+#include "sim/scheduler.h"
+#include "sim/trace_hash.h"
+
+namespace quorate::sim {
+
+struct ClusterOptions {
+  std::uint64_t seed = 0;
+  consensus::Protocol protocol = consensus::Protocol::kRaft;
+  std::uint64_t members = 3;
+  consensus::Options core;  // the limits; self, membership and seed are set for each member
+  NetworkOptions network;
+  std::uint64_t segment_bytes = 1 << 20;
+  std::uint64_t skew_permille_max = 20;          // of the clocks' rates, either way
+  std::uint64_t sync_max_ns = 3 * kMillisecond;  // of the slowest disk; the others' are drawn below it
+};
+
+class Cluster {
+ public:
+  explicit Cluster(const ClusterOptions& options);
+  ~Cluster();
+
+  TraceHash& trace() { return trace_; }
+  Scheduler& scheduler() { return scheduler_; }
+  Network& network() { return network_; }
+  Monitor& monitor() { return monitor_; }
+  const std::vector<std::unique_ptr<Member>>& members() const { return members_; }
+  Member& member(ReplicaId id) { return *members_[id.value - 1]; }
+  // The running member that leads in the highest term; null if none.
+  Member* leader();
+
+  void StartAll();
+  void Crash(Member& member, Exit how, env::Survival survival);
+  // Starts a member; when its disk loses power during that, crashes it and tries again.
+  void Restart(Member& member);
+  // Called at every crash, after the member is gone.
+  void AddCrashHook(std::function<void(ReplicaId)> hook) { crash_hooks_.push_back(std::move(hook)); }
+  std::uint64_t crashes() const { return crashes_; }
+
+  // Runs until `time` or the first violation; says whether there was none.
+  bool RunUntil(std::uint64_t time);
+
+ private:
+  void AfterTask(ProcessId process);
+
+  TraceHash trace_;
+  Scheduler scheduler_;
+  Monitor monitor_;
+  SeededRandom random_;
+  Network network_;
+  std::vector<std::unique_ptr<Member>> members_;
+  std::vector<std::function<void(ReplicaId)>> crash_hooks_;
+  std::uint64_t crashes_ = 0;
+};
+
+}  // namespace quorate::sim

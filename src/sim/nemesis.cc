@@ -1,0 +1,250 @@
+#include "sim/nemesis.h"
+
+#include <functional>
+
+#include "base/check.h"
+
+namespace quorate::sim {
+namespace {
+
+constexpr std::uint64_t kWeightMax = 3;
+constexpr std::uint64_t kElectionPollNs = 2 * kMillisecond;
+constexpr std::uint64_t kElectionWaitNs = 2 * kSecond;
+
+}  // namespace
+
+Nemesis::Nemesis(NemesisOptions options, Cluster& cluster)
+    : options_(options), cluster_(cluster), random_(SeededRandom::ForPurpose(options.seed, "nemesis")) {
+  faults_ = {
+      {"crash", 0, &Nemesis::CrashOne},
+      {"crash-many", 0, &Nemesis::CrashMany},
+      {"power-loss", 0, &Nemesis::LosePowerSoon},
+      {"partition", 0, &Nemesis::Partition},
+      {"one-way-cut", 0, &Nemesis::CutOneWay},
+      {"link-reset", 0, &Nemesis::ResetLinks},
+      {"slow-disk", 0, &Nemesis::SlowDisk},
+      {"slow-network", 0, &Nemesis::SlowNetwork},
+      {"pause", 0, &Nemesis::PauseOne},
+      {"transfer", 0, &Nemesis::Transfer},
+      {"flapping", 0, &Nemesis::Flap},
+      {"crash-in-election", 0, &Nemesis::CrashInElection},
+  };
+  std::uint64_t sum = 0;
+  while (sum == 0) {
+    for (Fault& fault : faults_) sum += fault.weight = random_.Below(kWeightMax + 1);
+  }
+  cluster_.AddCrashHook([this](ReplicaId id) { OnCrash(id); });
+}
+
+std::uint64_t Nemesis::faults() const {
+  std::uint64_t sum = 0;
+  for (const auto& [kind, count] : counts_) sum += count;
+  return sum;
+}
+
+void Nemesis::After(std::uint64_t delay_ns, std::function<void()> task) {
+  cluster_.scheduler().After(delay_ns, kSimulator, std::move(task));
+}
+
+void Nemesis::Start() {
+  After(random_.Below(options_.gap_max_ns), [this] { Next(); });
+}
+
+void Nemesis::Stop() {
+  stopped_ = true;
+  cluster_.network().HealAll();
+  cluster_.network().set_lossless();
+  cluster_.network().set_extra_delay(0);
+  for (const auto& member : cluster_.members()) {
+    member->set_slow_disk(0);
+    member->LosePowerAfter(0);
+    if (!member->running()) cluster_.Restart(*member);
+  }
+}
+
+void Nemesis::Next() {
+  if (stopped_) return;
+  std::uint64_t sum = 0;
+  for (const Fault& fault : faults_) sum += fault.weight;
+  std::uint64_t draw = random_.Below(sum);
+  for (const Fault& fault : faults_) {
+    if (draw < fault.weight) {
+      ++counts_[fault.kind];
+      (this->*fault.strike)();
+      break;
+    }
+    draw -= fault.weight;
+  }
+  After(random_.Between(options_.gap_max_ns / 20, options_.gap_max_ns), [this] { Next(); });
+}
+
+Member& Nemesis::Anybody() {
+  return *random_.Pick(cluster_.members());
+}
+
+Member* Nemesis::Victim() {
+  Member* leader = cluster_.leader();
+  if (leader != nullptr && random_.Chance(500)) return leader;
+  std::vector<Member*> running;
+  for (const auto& member : cluster_.members()) {
+    if (member->running()) running.push_back(member.get());
+  }
+  return running.empty() ? nullptr : random_.Pick(running);
+}
+
+env::Survival Nemesis::DrawSurvival() {
+  return random_.Pick(std::vector<env::Survival>{env::Survival::kNothing, env::Survival::kPrefix,
+                                                 env::Survival::kTornSectors, env::Survival::kEverything});
+}
+
+void Nemesis::OnCrash(ReplicaId id) {
+  const std::uint64_t most = random_.Pick(std::vector{50 * kMillisecond, 300 * kMillisecond, 5 * kSecond});
+  const std::uint64_t down = random_.Between(most / 20, most);
+  After(down, [this, id] { cluster_.Restart(cluster_.member(id)); });
+}
+
+void Nemesis::CrashOne() {
+  Member* victim = Victim();
+  if (victim == nullptr) return;
+  const env::Survival survival = DrawSurvival();
+  const Exit how = survival == env::Survival::kEverything ? Exit::kProcess : Exit::kHost;
+  cluster_.Crash(*victim, random_.Chance(500) ? Exit::kProcess : how, survival);
+}
+
+// All at once, or a part of them; at the same moment or one soon after the other.
+void Nemesis::CrashMany() {
+  const std::uint64_t spread = random_.Chance(500) ? 0 : random_.Below(kSecond);
+  const bool all = random_.Chance(700);
+  for (const auto& member : cluster_.members()) {
+    if (!all && random_.Chance(400)) continue;
+    After(random_.Below(spread + 1), [this, m = member.get()] {
+      if (!stopped_) cluster_.Crash(*m, Exit::kProcess, DrawSurvival());
+    });
+  }
+}
+
+// What members promise each other in an election is what a crash must not take back: the leader goes, and then, while
+// the others vote, some more come and go.
+void Nemesis::CrashInElection() {
+  if (Member* leader = cluster_.leader()) cluster_.Crash(*leader, Exit::kProcess, DrawSurvival());
+  const std::uint64_t times = random_.Between(1, 6);
+  for (std::uint64_t i = 0; i < times; ++i) {
+    After(random_.Below(500 * kMillisecond),
+          [this] { CrashOnceNobodyLeads(cluster_.scheduler().now() + kElectionWaitNs); });
+  }
+}
+
+void Nemesis::CrashOnceNobodyLeads(std::uint64_t until_ns) {
+  if (stopped_ || cluster_.scheduler().now() > until_ns) return;
+  if (cluster_.leader() == nullptr) {
+    Member& member = Anybody();
+    if (random_.Chance(500)) {
+      cluster_.Crash(member, Exit::kProcess, DrawSurvival());
+    } else {
+      member.LosePowerAfter(random_.Between(1, 3));
+    }
+    return;
+  }
+  After(random_.Below(kElectionPollNs), [this, until_ns] { CrashOnceNobodyLeads(until_ns); });
+}
+
+void Nemesis::LosePowerSoon() {
+  if (Member* victim = Victim()) victim->LosePowerAfter(random_.Between(1, 12));
+}
+
+void Nemesis::CutFor(const std::vector<std::pair<ReplicaId, ReplicaId>>& directions, std::uint64_t duration_ns) {
+  for (const auto& [from, to] : directions) cluster_.network().Cut(from, to);
+  After(duration_ns, [this, directions] {
+    for (const auto& [from, to] : directions) cluster_.network().Heal(from, to);
+  });
+}
+
+void Nemesis::Partition() {
+  std::vector<ReplicaId> here, there;
+  const Member* victim = random_.Chance(500) ? Victim() : nullptr;
+  for (const auto& member : cluster_.members()) {
+    const bool apart = victim != nullptr ? member.get() == victim : random_.Chance(500);
+    (apart ? here : there).push_back(member->id());
+  }
+  std::vector<std::pair<ReplicaId, ReplicaId>> directions;
+  for (const ReplicaId a : here) {
+    for (const ReplicaId b : there) {
+      directions.emplace_back(a, b);
+      directions.emplace_back(b, a);
+    }
+  }
+  CutFor(directions, random_.Between(200 * kMillisecond, 6 * kSecond));
+}
+
+void Nemesis::CutOneWay() {
+  const Member* victim = Victim();
+  if (victim == nullptr) return;
+  std::vector<std::pair<ReplicaId, ReplicaId>> directions;
+  const bool outgoing = random_.Chance(500);
+  const bool every = random_.Chance(500);
+  for (const auto& member : cluster_.members()) {
+    if (member.get() == victim || (!every && random_.Chance(500))) continue;
+    directions.emplace_back(outgoing ? victim->id() : member->id(), outgoing ? member->id() : victim->id());
+  }
+  CutFor(directions, random_.Between(200 * kMillisecond, 6 * kSecond));
+}
+
+// Some seconds in which who hears whom changes all the time.
+void Nemesis::Flap() {
+  const std::uint64_t turns = random_.Between(5, 30);
+  const std::uint64_t turn_max_ns = random_.Between(20 * kMillisecond, 400 * kMillisecond);
+  for (std::uint64_t i = 0; i < turns; ++i) {
+    After(i * turn_max_ns, [this, turn_max_ns] {
+      if (stopped_) return;
+      std::vector<std::pair<ReplicaId, ReplicaId>> directions;
+      for (const auto& from : cluster_.members()) {
+        for (const auto& to : cluster_.members()) {
+          if (from != to && random_.Chance(250)) directions.emplace_back(from->id(), to->id());
+        }
+      }
+      CutFor(directions, random_.Between(1, turn_max_ns));
+    });
+  }
+}
+
+void Nemesis::ResetLinks() {
+  const Member* victim = Victim();
+  if (victim == nullptr) return;
+  const std::uint64_t times = random_.Between(1, 5);
+  for (std::uint64_t i = 0; i < times; ++i) {
+    After(i * random_.Below(200 * kMillisecond), [this, id = victim->id()] {
+      for (const auto& member : cluster_.members()) {
+        if (member->id() != id && random_.Chance(700)) cluster_.network().ResetLink(id, member->id());
+      }
+    });
+  }
+}
+
+void Nemesis::SlowDisk() {
+  Member* victim = Victim();
+  if (victim == nullptr) return;
+  victim->set_slow_disk(random_.Between(10 * kMillisecond, 500 * kMillisecond));
+  After(random_.Between(500 * kMillisecond, 5 * kSecond), [victim] { victim->set_slow_disk(0); });
+}
+
+void Nemesis::SlowNetwork() {
+  cluster_.network().set_extra_delay(random_.Between(5 * kMillisecond, 300 * kMillisecond));
+  After(random_.Between(500 * kMillisecond, 4 * kSecond), [this] { cluster_.network().set_extra_delay(0); });
+}
+
+void Nemesis::PauseOne() {
+  Member* victim = Victim();
+  if (victim == nullptr) return;
+  const std::uint64_t duration =
+      random_.Chance(500) ? random_.Between(10 * kMillisecond, kSecond) : random_.Between(kSecond, 4 * kSecond);
+  victim->Pause(cluster_.scheduler().now() + duration);
+}
+
+void Nemesis::Transfer() {
+  Member* leader = cluster_.leader();
+  if (leader == nullptr) return;
+  const ReplicaId to = Anybody().id();
+  cluster_.scheduler().After(0, leader->process(), [leader, to] { leader->group().TransferLeadership(to); });
+}
+
+}  // namespace quorate::sim

@@ -1,0 +1,71 @@
+// Nemesis: what goes wrong in a run, and when, drawn from the seed.
+//
+// Every seed weighs the kinds of fault anew, some with nothing at all, so that seeds differ in more than their dice
+// (Groce et al., Swarm testing, 2012). Faults overlap. Stop heals everything. Used by sim/run. Thread rule: one thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sim/cluster.h"
+#include "sim/random.h"
+
+namespace quorate::sim {
+
+struct NemesisOptions {
+  std::uint64_t seed = 0;
+  std::uint64_t gap_max_ns = 4 * kSecond;  // between the beginnings of two faults
+};
+
+class Nemesis {
+ public:
+  Nemesis(NemesisOptions options, Cluster& cluster);
+
+  void Start();
+  void Stop();  // no more faults; links, disks and members come back
+
+  std::uint64_t faults() const;
+  const std::map<std::string, std::uint64_t>& faults_by_kind() const { return counts_; }
+
+ private:
+  struct Fault {
+    std::string kind;
+    std::uint64_t weight;
+    void (Nemesis::*strike)();
+  };
+
+  void Next();
+  void CrashOne();
+  void CrashMany();
+  void CrashInElection();
+  void LosePowerSoon();
+  void Partition();
+  void CutOneWay();
+  void Flap();
+  void ResetLinks();
+  void SlowDisk();
+  void SlowNetwork();
+  void PauseOne();
+  void Transfer();
+
+  void OnCrash(ReplicaId id);
+  void CrashOnceNobodyLeads(std::uint64_t until_ns);
+  void CutFor(const std::vector<std::pair<ReplicaId, ReplicaId>>& directions, std::uint64_t duration_ns);
+  // The leader half of the time, otherwise anybody who runs; null if nobody does.
+  Member* Victim();
+  Member& Anybody();
+  env::Survival DrawSurvival();
+  void After(std::uint64_t delay_ns, std::function<void()> task);
+
+  NemesisOptions options_;
+  Cluster& cluster_;
+  SeededRandom random_;
+  std::vector<Fault> faults_;
+  std::map<std::string, std::uint64_t> counts_;
+  bool stopped_ = false;
+};
+
+}  // namespace quorate::sim

@@ -1,0 +1,254 @@
+#include "sim/run.h"
+
+#include <algorithm>
+#include <sstream>
+
+#include "base/bug.h"
+#include "sim/background.h"
+#include "sim/cluster.h"
+#include "sim/nemesis.h"
+#include "sim/workload.h"
+
+namespace quorate::sim {
+namespace {
+
+constexpr std::uint64_t kChaosMinNs = 60 * kSecond;
+constexpr std::uint64_t kChaosMaxNs = 75 * kSecond;
+constexpr std::uint64_t kServesWithinNs = 20 * kSecond;  // after healing, every member
+constexpr std::uint64_t kSettleNs =
+    12 * kSecond;  // after that: everything open is answered, everybody applies, no lease is left
+constexpr std::uint64_t kLivenessRetryNs = 200 * kMillisecond;
+constexpr std::uint64_t kTickNs = 10 * kMillisecond;  // GroupOptions' default
+constexpr std::uint64_t kOperationsMin = 500;
+constexpr std::uint64_t kFaultsMin = 5;
+
+// Small limits, so that their branches run: cold entries are read back from the log, windows fill up.
+consensus::Options DrawCore(SeededRandom& random) {
+  consensus::Options core;
+  core.log_cache_bytes = std::uint64_t{256} << random.Below(6);
+  core.inflight_messages_max = std::uint64_t{1} << random.Between(1, 8);
+  core.inflight_bytes_max = std::uint64_t{1} << random.Between(10, 20);
+  core.message_bytes_max = std::uint64_t{1} << random.Between(7, 16);
+  core.heartbeat_ticks = random.Between(1, 5);
+  core.election_ticks = core.heartbeat_ticks * random.Between(3, 8);
+  return core;
+}
+
+ClusterOptions DrawCluster(const RunOptions& options, SeededRandom& random) {
+  ClusterOptions cluster;
+  cluster.seed = options.seed;
+  cluster.protocol = options.protocol;
+  cluster.members = random.Chance(650) ? 3 : 5;
+  cluster.core = DrawCore(random);
+  cluster.network.unordered = options.protocol == consensus::Protocol::kRaft && random.Chance(300);
+  // Up to a quarter of an election timeout: elections are contested, and yet end.
+  const std::uint64_t delay_max = cluster.core.election_ticks * kTickNs / 4;
+  cluster.network.delay_max_ns = std::min(delay_max, random.Between(1, 25) * kMillisecond);
+  cluster.network.lost_permille = random.Below(30);
+  cluster.network.doubled_permille = random.Below(50);
+  cluster.network.slow_permille = random.Below(30);
+  cluster.network.reset_per_million = random.Below(60);
+  cluster.segment_bytes = std::uint64_t{16 << 10} << random.Below(8);
+  cluster.skew_permille_max = random.Below(50);
+  cluster.sync_max_ns =
+      std::min(delay_max, random.Pick(std::vector{kMillisecond, 10 * kMillisecond, 100 * kMillisecond}));
+  return cluster;
+}
+
+WorkloadOptions DrawWorkload(std::uint64_t seed, SeededRandom& random) {
+  WorkloadOptions workload;
+  workload.seed = seed;
+  workload.clients = random.Between(4, 10);
+  workload.keys = random.Between(1, 5);
+  workload.think_max_ns = random.Between(100 * kMillisecond, 300 * kMillisecond);
+  workload.get_permille = random.Between(200, 500);
+  workload.swap_permille = random.Between(100, 350);
+  workload.delete_permille = random.Between(20, 120);
+  return workload;
+}
+
+class Simulation {
+ public:
+  explicit Simulation(const RunOptions& options)
+      : options_(options),
+        random_(SeededRandom::ForPurpose(options.seed, "run")),
+        cluster_options_(DrawCluster(options, random_)),
+        cluster_(cluster_options_),
+        workload_(DrawWorkload(options.seed, random_), cluster_),
+        background_(options.seed, cluster_),
+        nemesis_({options.seed, random_.Between(2 * kSecond, 5 * kSecond)}, cluster_) {}
+
+  Report Run() {
+    cluster_.StartAll();
+    workload_.Start();
+    background_.Start();
+    nemesis_.Start();
+    const bool calm = cluster_.RunUntil(random_.Between(kChaosMinNs, kChaosMaxNs)) && Heal() && Settle();
+    if (calm) Judge();
+    return MakeReport();
+  }
+
+ private:
+  struct Pending {
+    ReplicaId member;
+    OperationKind kind;
+  };
+
+  bool Heal() {
+    workload_.Stop();
+    background_.Stop();
+    nemesis_.Stop();
+    for (const auto& member : cluster_.members()) {
+      for (const OperationKind kind : {OperationKind::kPut, OperationKind::kGet}) {
+        ++serving_left_;
+        AskUntilGood(member->id(), kind);
+      }
+    }
+    const std::uint64_t until = cluster_.scheduler().now() + kServesWithinNs;
+    while (serving_left_ > 0 && cluster_.scheduler().now() < until) {
+      if (!cluster_.RunUntil(cluster_.scheduler().now() + kLivenessRetryNs)) return false;
+    }
+    if (serving_left_ == 0) return true;
+    cluster_.monitor().Report("liveness", std::to_string(serving_left_) + " of " +
+                                              std::to_string(2 * cluster_.members().size()) +
+                                              " first requests are not served " +
+                                              std::to_string(kServesWithinNs / kSecond) + " s after everything healed");
+    return false;
+  }
+
+  void AskUntilGood(ReplicaId member, OperationKind kind) {
+    workload_.Ask(member, kind, Numbered("alive", member.value), [this, member, kind](const Operation& asked) {
+      if (asked.fate == OperationFate::kGood) {
+        --serving_left_;
+        return;
+      }
+      cluster_.scheduler().After(kLivenessRetryNs, kSimulator, [this, member, kind] { AskUntilGood(member, kind); });
+    });
+  }
+
+  // Reads every key on every member, and waits until all have applied the same, watches too.
+  bool Settle() {
+    for (const auto& member : cluster_.members()) member->probe().BeReady();
+    for (const auto& member : cluster_.members()) {
+      for (const std::string& key : workload_.keys()) {
+        workload_.Ask(member->id(), OperationKind::kGet, key, [](const Operation&) {});
+      }
+    }
+    return cluster_.RunUntil(cluster_.scheduler().now() + kSettleNs);
+  }
+
+  void Judge() {
+    Monitor& monitor = cluster_.monitor();
+    History history = workload_.history();
+    if (options_.canary) Falsify(history);
+    for (const auto& member : cluster_.members()) {
+      coord::Machine& machine = member->machine();
+      if (machine.applied().value < monitor.entries()) {
+        monitor.Report("liveness", "member " + std::to_string(member->id().value) + " has applied " +
+                                       std::to_string(machine.applied().value) + " of " +
+                                       std::to_string(monitor.entries()) + " entries in a healed cluster at rest");
+      }
+      if (member->probe().next() != machine.revision() + 1) {
+        monitor.Report("watch", "member " + std::to_string(member->id().value) + "'s watch stands at " +
+                                    std::to_string(member->probe().next()) + ", its store at " +
+                                    std::to_string(machine.revision()));
+      }
+      monitor.CompareState(member->id(), machine);
+      monitor.Report(
+          CheckDurability(history, member->id(), machine.compact_revision(),
+                          [&](const std::string& key, Revision at) { return ReadAtRevision(machine, key, at); }));
+    }
+    monitor.CheckLeasesEnded();
+    monitor.Report(CheckRevisions(history));
+    monitor.Report(CheckLinearizability(history));
+    CheckEffort(history);
+  }
+
+  static std::optional<SeenValue> ReadAtRevision(const coord::Machine& machine, const std::string& key, Revision at) {
+    coord::RangeRequest range;
+    range.key = key;
+    range.revision = at;
+    const Result<coord::RangeResponse> found = machine.Range(range);
+    if (!found.ok() || found->kvs.empty()) return std::nullopt;
+    return SeenValue{found->kvs[0].value.ToString(), found->kvs[0].mod_revision};
+  }
+
+  // One read in the middle answers with what an earlier one saw.
+  static void Falsify(History& history) {
+    for (std::size_t i = history.size() / 2; i < history.size(); ++i) {
+      Operation& operation = history[i];
+      if (operation.kind != OperationKind::kGet || operation.fate != OperationFate::kGood || !operation.seen) continue;
+      operation.seen->value = "never written";
+      return;
+    }
+  }
+
+  // A run that hardly did anything proves nothing.
+  void CheckEffort(const History& history) {
+    std::uint64_t good = 0;
+    for (const Operation& operation : history) good += operation.fate == OperationFate::kGood ? 1 : 0;
+    if (2 * good < history.size() || history.size() < kOperationsMin || nemesis_.faults() < kFaultsMin) {
+      cluster_.monitor().Report("effort", std::to_string(good) + " of " + std::to_string(history.size()) +
+                                              " operations good, " + std::to_string(nemesis_.faults()) + " faults");
+    }
+  }
+
+  Report MakeReport() {
+    Report report;
+    report.seed = options_.seed;
+    report.members = cluster_options_.members;
+    report.unordered = cluster_options_.network.unordered;
+    for (const Operation& operation : workload_.history()) {
+      report.good += operation.fate == OperationFate::kGood ? 1 : 0;
+      report.failed += operation.fate == OperationFate::kFailed ? 1 : 0;
+      report.unknown += operation.fate == OperationFate::kUnknown ? 1 : 0;
+    }
+    report.elections = cluster_.monitor().elections();
+    report.crashes = cluster_.crashes();
+    report.faults = nemesis_.faults();
+    report.faults_by_kind = nemesis_.faults_by_kind();
+    report.entries = cluster_.monitor().entries();
+    report.frames = cluster_.network().frames_delivered();
+    report.tasks = cluster_.scheduler().tasks_run();
+    report.simulated_ms = cluster_.scheduler().now() / kMillisecond;
+    report.hash = cluster_.trace().value();
+    report.violations = cluster_.monitor().violations();
+    return report;
+  }
+
+  const RunOptions options_;
+  SeededRandom random_;
+  const ClusterOptions cluster_options_;
+  Cluster cluster_;
+  Workload workload_;
+  Background background_;
+  Nemesis nemesis_;
+  std::uint64_t serving_left_ = 0;  // requests of the liveness phase that no answer came for yet
+};
+
+}  // namespace
+
+Report RunSeed(const RunOptions& options) {
+#ifdef QUORATE_BUGS
+  SelectBug(options.bug);
+#endif
+  return Simulation(options).Run();
+}
+
+std::string Summary(const Report& report) {
+  std::ostringstream out;
+  out << "seed " << report.seed << ": " << (report.ok() ? "good" : "VIOLATED") << ", " << report.members << " members"
+      << (report.unordered ? " (unordered network)" : "") << ", operations " << report.good << " good " << report.failed
+      << " failed " << report.unknown << " unknown, " << report.elections << " elections, " << report.crashes
+      << " crashes, " << report.faults << " faults (";
+  bool first = true;
+  for (const auto& [kind, count] : report.faults_by_kind) {
+    out << (first ? "" : " ") << kind << " " << count;
+    first = false;
+  }
+  out << "), " << report.entries << " entries, " << report.frames << " frames, " << report.simulated_ms / 1000
+      << " simulated seconds, hash " << std::hex << report.hash;
+  return out.str();
+}
+
+}  // namespace quorate::sim

@@ -1,0 +1,55 @@
+// Run: one simulation from one seed. Draws the cluster, the workload and the nemesis; a phase of chaos, then a healed
+// phase in which every member must serve; then the checkers judge.
+//
+// RunSeed runs in this process, and a CHECK of the product ends it. RunSeedApart does the same in a child process and
+// reports a CHECK as a violation of `invariant`. Thread rule: one thread in the process when RunSeedApart is called.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "consensus/core.h"
+#include "sim/checkers.h"
+
+namespace quorate::sim {
+
+struct RunOptions {
+  consensus::Protocol protocol = consensus::Protocol::kRaft;
+  std::uint64_t seed = 1;
+  std::string bug;      // of sim/bugs.h, in the `bugs` preset; "" = none
+  bool canary = false;  // falsifies an answer at the end: the run must fail
+};
+
+struct Report {
+  std::uint64_t seed = 0;
+  std::uint64_t members = 0;
+  bool unordered = false;  // the network lost, doubled and reordered single frames
+  std::uint64_t good = 0;  // operations
+  std::uint64_t failed = 0;
+  std::uint64_t unknown = 0;
+  std::uint64_t elections = 0;
+  std::uint64_t crashes = 0;
+  std::uint64_t faults = 0;
+  std::map<std::string, std::uint64_t> faults_by_kind;
+  std::uint64_t entries = 0;
+  std::uint64_t frames = 0;
+  std::uint64_t tasks = 0;
+  std::uint64_t simulated_ms = 0;
+  std::uint64_t hash = 0;  // of everything that happened: equal when the seed is run again
+  std::vector<Violation> violations;
+
+  bool ok() const { return violations.empty(); }
+};
+
+Report RunSeed(const RunOptions& options);
+Report RunSeedApart(const RunOptions& options);
+
+std::string EncodeReport(const Report& report);
+bool DecodeReport(std::string_view encoded, Report* report);
+
+// One line: what happened.
+std::string Summary(const Report& report);
+
+}  // namespace quorate::sim

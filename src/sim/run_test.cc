@@ -1,0 +1,114 @@
+#include "sim/run.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+#include <string>
+
+#include "base/log.h"
+#include "sim/bugs.h"
+#include "sim/pinned.h"
+
+namespace quorate::sim {
+namespace {
+
+constexpr std::uint64_t kSeeds = 100;
+
+const std::string kPinned = std::string(QUORATE_SOURCE_DIR) + "/tests/sim/";
+
+RunOptions Seed(std::uint64_t seed) {
+  SetLogLevel(LogLevel::kError);
+  RunOptions options;
+  options.seed = seed;
+  return options;
+}
+
+std::string Why(const Report& report) {
+  return report.ok() ? "good" : report.violations[0].checker + ": " + report.violations[0].message;
+}
+
+TEST(Run, ASeedReplaysExactly) {
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    const Report first = RunSeedApart(Seed(seed));
+    const Report second = RunSeedApart(Seed(seed));
+    EXPECT_NE(first.hash, 0u) << Why(first);
+    EXPECT_EQ(EncodeReport(first), EncodeReport(second)) << "seed " << seed;
+  }
+}
+
+TEST(Run, SeedsDiffer) {
+  EXPECT_NE(RunSeedApart(Seed(1)).hash, RunSeedApart(Seed(2)).hash);
+}
+
+TEST(Run, EverySeedDoesEnoughAndIsGood) {
+  std::set<std::string> kinds;
+  for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    const Report report = RunSeedApart(Seed(seed));
+    EXPECT_TRUE(report.ok()) << "seed " << seed << " " << Why(report);
+    EXPECT_GE(report.simulated_ms, 60'000u);
+    EXPECT_GE(report.good + report.failed + report.unknown, 500u);
+    EXPECT_GE(report.faults, 5u);
+    EXPECT_GE(report.elections, 1u);
+    for (const auto& [kind, count] : report.faults_by_kind) kinds.insert(kind);
+  }
+  EXPECT_EQ(kinds.size(), 12u) << "a kind of fault that no seed draws";
+}
+
+TEST(Run, TheCanaryFails) {
+  RunOptions options = Seed(1);
+  options.canary = true;
+  const Report report = RunSeedApart(options);
+  ASSERT_FALSE(report.ok()) << "a false answer went unseen: the checkers are asleep";
+  EXPECT_EQ(report.violations[0].checker, "linearizability");
+}
+
+TEST(Run, ReportsSurviveTheirEncoding) {
+  Report report = RunSeedApart(Seed(3));
+  report.violations.push_back({"checker", "message"});
+  Report decoded;
+  ASSERT_TRUE(DecodeReport(EncodeReport(report), &decoded));
+  EXPECT_EQ(EncodeReport(decoded), EncodeReport(report));
+  EXPECT_FALSE(DecodeReport("garbage", &decoded));
+}
+
+TEST(Run, SeedsThatOnceFailedPass) {
+  for (const PinnedSeed& pinned : ReadPinnedSeeds(kPinned + "regressions.txt")) {
+    const Report report = RunSeedApart(Seed(pinned.seed));
+    EXPECT_TRUE(report.ok()) << pinned.name << " " << pinned.seed << " " << Why(report);
+  }
+}
+
+#ifdef QUORATE_BUGS
+TEST(SeededBugs, EachHasItsReferenceAndItsCheckers) {
+  for (const SeededBug& bug : SeededBugs()) {
+    EXPECT_FALSE(bug.mistake.empty() || bug.reference.empty() || bug.checkers.empty()) << bug.name;
+  }
+  EXPECT_GE(SeededBugs().size(), 10u);
+}
+
+TEST(SeededBugs, EachIsCaughtAtItsPinnedSeedAndTheSeedIsGoodWithoutIt) {
+  std::set<std::string> caught;
+  for (const PinnedSeed& pinned : ReadPinnedSeeds(kPinned + "bug_seeds.txt")) {
+    const SeededBug* bug = FindSeededBug(pinned.name);
+    ASSERT_NE(bug, nullptr) << pinned.name;
+    EXPECT_TRUE(RunSeedApart(Seed(pinned.seed)).ok()) << pinned.seed;
+    RunOptions options = Seed(pinned.seed);
+    options.bug = pinned.name;
+    const Report report = RunSeedApart(options);
+    ASSERT_FALSE(report.ok()) << pinned.name << " is not caught at seed " << pinned.seed;
+    const std::string& checker = report.violations[0].checker;
+    EXPECT_EQ(std::count(bug->checkers.begin(), bug->checkers.end(), checker), 1)
+        << pinned.name << " is caught by " << checker;
+    caught.insert(pinned.name);
+  }
+  EXPECT_GE(caught.size(), 10u);
+}
+#else
+TEST(SeededBugs, AreNotInAReleaseBuild) {
+  EXPECT_TRUE(SeededBugs().empty());
+}
+#endif
+
+}  // namespace
+}  // namespace quorate::sim
