@@ -152,6 +152,7 @@ coord::CommandOutcome Model::Run(const coord::TxnRequest& txn) {
 }
 
 coord::CommandOutcome Model::Run(const coord::CompactRequest& compact) {
+  if (compact.revision == 0 && compacted_ == 0) return Good(coord::CompactResponse{});  // as etcd answers it
   if (compact.revision <= compacted_ || compact.revision > revision_) return Refused(StatusCode::kOutOfRange);
   compacted_ = compact.revision;
   return Good(coord::CompactResponse{});

@@ -8,6 +8,7 @@ namespace quorate::sim {
 namespace {
 
 constexpr std::uint64_t kWeightMax = 3;
+constexpr std::uint64_t kStormGapMinNs = 2 * kMillisecond;
 constexpr std::uint64_t kElectionPollNs = 2 * kMillisecond;
 constexpr std::uint64_t kElectionWaitNs = 2 * kSecond;
 
@@ -75,7 +76,19 @@ void Nemesis::Next() {
     }
     draw -= fault.weight;
   }
-  After(random_.Between(options_.gap_max_ns / 20, options_.gap_max_ns), [this] { Next(); });
+  After(DrawGap(), [this] { Next(); });
+}
+
+std::uint64_t Nemesis::DrawGap() {
+  if (storm_left_ > 0) {
+    --storm_left_;
+    return random_.Between(kStormGapMinNs, storm_gap_max_ns_);
+  }
+  if (random_.Chance(options_.storm_permille)) {
+    storm_left_ = random_.Between(5, 40);
+    storm_gap_max_ns_ = random_.Between(50 * kMillisecond, 400 * kMillisecond);
+  }
+  return random_.Between(options_.gap_max_ns / 20, options_.gap_max_ns);
 }
 
 Member& Nemesis::Anybody() {

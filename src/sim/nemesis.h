@@ -18,6 +18,7 @@ namespace quorate::sim {
 struct NemesisOptions {
   std::uint64_t seed = 0;
   std::uint64_t gap_max_ns = 4 * kSecond;  // between the beginnings of two faults
+  std::uint64_t storm_permille = 0;        // of faults that begin a storm: many more, one right after the other
 };
 
 class Nemesis {
@@ -38,6 +39,7 @@ class Nemesis {
   };
 
   void Next();
+  std::uint64_t DrawGap();
   void CrashOne();
   void CrashMany();
   void CrashInElection();
@@ -65,6 +67,8 @@ class Nemesis {
   SeededRandom random_;
   std::vector<Fault> faults_;
   std::map<std::string, std::uint64_t> counts_;
+  std::uint64_t storm_left_ = 0;  // faults
+  std::uint64_t storm_gap_max_ns_ = 0;
   bool stopped_ = false;
 };
 

@@ -26,9 +26,9 @@ constexpr std::uint64_t kFaultsMin = 5;
 consensus::Options DrawCore(SeededRandom& random) {
   consensus::Options core;
   core.log_cache_bytes = std::uint64_t{256} << random.Below(6);
-  core.inflight_messages_max = std::uint64_t{1} << random.Between(1, 8);
+  core.inflight_messages_max = std::uint64_t{1} << random.Between(4, 8);  // fewer cannot carry the bursts
   core.inflight_bytes_max = std::uint64_t{1} << random.Between(10, 20);
-  core.message_bytes_max = std::uint64_t{1} << random.Between(7, 16);
+  core.message_bytes_max = std::uint64_t{1} << random.Between(4, 14);
   core.heartbeat_ticks = random.Between(1, 5);
   core.election_ticks = core.heartbeat_ticks * random.Between(3, 8);
   return core;
@@ -67,6 +67,14 @@ WorkloadOptions DrawWorkload(std::uint64_t seed, SeededRandom& random) {
   return workload;
 }
 
+NemesisOptions DrawNemesis(std::uint64_t seed, SeededRandom& random) {
+  NemesisOptions nemesis;
+  nemesis.seed = seed;
+  nemesis.gap_max_ns = random.Between(2 * kSecond, 5 * kSecond);
+  if (random.Chance(500)) nemesis.storm_permille = random.Between(100, 400);
+  return nemesis;
+}
+
 class Simulation {
  public:
   explicit Simulation(const RunOptions& options)
@@ -76,7 +84,7 @@ class Simulation {
         cluster_(cluster_options_),
         workload_(DrawWorkload(options.seed, random_), cluster_),
         background_(options.seed, cluster_),
-        nemesis_({options.seed, random_.Between(2 * kSecond, 5 * kSecond)}, cluster_) {}
+        nemesis_(DrawNemesis(options.seed, random_), cluster_) {}
 
   Report Run() {
     cluster_.StartAll();
