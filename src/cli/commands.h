@@ -17,6 +17,10 @@ using Action = std::function<int()>;  // what the parsed command line asks for
 
 void AddServe(CLI::App& app, Action* action);
 void AddLocal(CLI::App& app, Action* action);
+void AddKv(CLI::App& app, Action* action);
+void AddStatus(CLI::App& app, Action* action);
+void AddMember(CLI::App& app, Action* action);
+void AddBench(CLI::App& app, Action* action);
 
 // The path of this executable, for starting it again.
 std::string SelfPath();

@@ -20,7 +20,15 @@ int Main(int argc, char** argv) {
   Action action;
   AddServe(app, &action);
   AddLocal(app, &action);
-  CLI11_PARSE(app, argc, argv);
+  AddKv(app, &action);
+  AddStatus(app, &action);
+  AddMember(app, &action);
+  AddBench(app, &action);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;  // 0: --help was asked for
+  }
   if (!action) {
     std::fputs(app.help().c_str(), stdout);
     return 2;
