@@ -169,10 +169,10 @@ void AddWatch(CLI::App& kv, Action* action) {
   command->add_flag("--prefix", arguments->prefix, "every key that begins with KEY");
   command->add_flag("--from-key", arguments->from_key, "every key from KEY on, in byte order");
   command->add_option("--rev", arguments->revision, "begin with this revision's changes; 0 = from now on")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{INT64_MAX}));
   command->add_flag("--prev-kv", arguments->prev_kv, "show what was there before, too");
   command->add_option("--count", arguments->count, "stop after so many events; 0 = at Ctrl-C")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{INT64_MAX}));
   AddConnectionOptions(*command, &arguments->connection);
   command->footer(
       "Prints PUT or DELETE, the key and the value. A member that is lost is replaced by another without missing a\n"

@@ -18,6 +18,8 @@ const std::map<std::string, RangeRequest::SortTarget> kTargets = {{"CREATE", Ran
                                                                   {"VALUE", RangeRequest::VALUE},
                                                                   {"VERSION", RangeRequest::VERSION}};
 
+const CLI::Range kFromZero(std::int64_t{0}, std::int64_t{INT64_MAX});
+
 constexpr std::string_view kEverything("\0", 1);  // as a range's end: from the key on
 
 // The smallest key behind every key that begins with `prefix`.
@@ -39,8 +41,8 @@ void AddGetFlags(CLI::App& command, GetArguments* arguments) {
   command.add_option("KEY", arguments->key)->required();
   command.add_option("RANGE_END", arguments->range_end, "with it: every key of [KEY, RANGE_END)");
   AddRangeFlags(command, &arguments->prefix, &arguments->from_key);
-  command.add_option("--limit", arguments->limit, "at most so many keys; 0 = no limit")->check(CLI::NonNegativeNumber);
-  command.add_option("--rev", arguments->revision, "as of this revision; 0 = now")->check(CLI::NonNegativeNumber);
+  command.add_option("--limit", arguments->limit, "at most so many keys; 0 = no limit")->check(kFromZero);
+  command.add_option("--rev", arguments->revision, "as of this revision; 0 = now")->check(kFromZero);
   command.add_flag("--keys-only", arguments->keys_only, "keys without their values");
   command.add_flag("--count-only", arguments->count_only, "only how many keys");
   command.add_option("--order", arguments->order, "ASCEND or DESCEND")

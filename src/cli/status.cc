@@ -118,6 +118,8 @@ std::string Size(std::int64_t bytes) {
   char text[32];
   if (bytes >= 10 * 1024 * 1024) {
     std::snprintf(text, sizeof text, "%lld MiB", static_cast<long long>(bytes / (1024 * 1024)));
+  } else if (bytes < 10 * 1024) {
+    std::snprintf(text, sizeof text, "%lld B", static_cast<long long>(bytes));
   } else {
     std::snprintf(text, sizeof text, "%lld KiB", static_cast<long long>(bytes / 1024));
   }
@@ -164,12 +166,16 @@ int RunStatus(const ConnectionArguments& arguments) {
     } else if (report.failure.ok()) {
       table.Add(Row(report, names));
     } else {
-      table.Add({report.endpoint.ToString(), "unreachable: " + report.failure.message()});
+      table.Add({report.endpoint.ToString(), "unreachable"});
     }
   }
   if (!arguments.json) std::fputs(table.Text().c_str(), stdout);
   std::fflush(stdout);
   for (const Report& report : reports) {
+    if (!report.failure.ok()) {
+      std::fprintf(stderr, "quorate status: %s is unreachable: %s\n", report.endpoint.ToString().c_str(),
+                   report.failure.message().c_str());
+    }
     for (const std::string& error : report.status.errors()) {
       std::fprintf(stderr, "quorate status: %s says: %s\n", report.endpoint.ToString().c_str(), error.c_str());
     }
