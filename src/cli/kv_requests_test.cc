@@ -33,15 +33,32 @@ TEST(MakeRangeTest, ContradictionsAreRefused) {
 }
 
 TEST(MakeRequestTest, SortByAloneAscends) {
-  GetArguments get{.key = "a", .sort_by = "MODIFY"};
+  GetArguments get;
+  get.key = "a";
+  get.sort_by = "MODIFY";
   EXPECT_EQ(MakeRequest(get)->sort_order(), RangeRequest::ASCEND);
   EXPECT_EQ(MakeRequest(get)->sort_target(), RangeRequest::MOD);
   get.order = "DESCEND";
   EXPECT_EQ(MakeRequest(get)->sort_order(), RangeRequest::DESCEND);
 }
 
+TEST(MakeRequestTest, KeysOnlyAndCountOnlyExcludeEachOther) {
+  GetArguments get;
+  get.key = "a";
+  get.keys_only = get.count_only = true;
+  EXPECT_EQ(MakeRequest(get).status().code(), StatusCode::kInvalidArgument);
+}
+
+PutArguments PutOf(const std::string& key, const std::string& value) {
+  PutArguments put;
+  put.key = key;
+  put.value = value;
+  return put;
+}
+
 TEST(MakeRequestTest, LeaseIsHexadecimal) {
-  PutArguments put{.key = "a", .value = "b", .lease = "32695410dcc0ca06"};
+  PutArguments put = PutOf("a", "b");
+  put.lease = "32695410dcc0ca06";
   EXPECT_EQ(MakeRequest(put)->lease(), 0x32695410dcc0ca06);
   for (const std::string bad : {"xyz", "-1", "0", "1g", "ffffffffffffffff"}) {
     put.lease = bad;
@@ -50,9 +67,14 @@ TEST(MakeRequestTest, LeaseIsHexadecimal) {
 }
 
 TEST(MakeRequestTest, IgnoreValueAndIgnoreLeaseExcludeTheirCounterparts) {
-  EXPECT_FALSE(MakeRequest(PutArguments{.key = "a", .value = "b", .ignore_value = true}).ok());
-  EXPECT_FALSE(MakeRequest(PutArguments{.key = "a", .value = "b", .lease = "1", .ignore_lease = true}).ok());
-  EXPECT_FALSE(MakeRequest(GetArguments{.key = "a", .keys_only = true, .count_only = true}).ok());
+  PutArguments put = PutOf("a", "b");
+  put.ignore_value = true;
+  EXPECT_FALSE(MakeRequest(put).ok());
+  put.value.clear();
+  EXPECT_TRUE(MakeRequest(put).ok());
+  put.lease = "1";
+  put.ignore_lease = true;
+  EXPECT_FALSE(MakeRequest(put).ok());
 }
 
 }  // namespace
