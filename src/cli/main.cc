@@ -1,13 +1,17 @@
 // The `quorate` executable: one server and its tools.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <string_view>
 
 #include "cli/commands.h"
+#include "sim/sim_command.h"
 
 namespace quorate::cli {
 namespace {
 
 int Main(int argc, char** argv) {
+  // The simulator reads its own flags: it is also an executable without the rest.
+  if (argc > 1 && std::string_view(argv[1]) == "sim") return sim::SimMain(argc - 1, argv + 1);
   CLI::App app{"Quorate: one server that does the coordination work of etcd (and later ZooKeeper and Consul)."};
   app.name("quorate");
   app.require_subcommand(0, 1);
@@ -24,6 +28,7 @@ int Main(int argc, char** argv) {
   AddStatus(app, &action);
   AddMember(app, &action);
   AddBench(app, &action);
+  app.add_subcommand("sim", "Run whole clusters on simulated time, network and disks, break them and check them.");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
