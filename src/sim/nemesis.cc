@@ -1,5 +1,6 @@
 #include "sim/nemesis.h"
 
+#include <algorithm>
 #include <functional>
 
 #include "base/check.h"
@@ -9,6 +10,9 @@ namespace {
 
 constexpr std::uint64_t kWeightMax = 3;
 constexpr std::uint64_t kStormGapMinNs = 2 * kMillisecond;
+constexpr std::uint64_t kStormFaultMaxNs = 700 * kMillisecond;  // how long one fault of a storm lasts
+constexpr std::uint64_t kCalmMinNs = 3 * kSecond;               // after a storm
+constexpr std::uint64_t kCalmMaxNs = 7 * kSecond;
 constexpr std::uint64_t kElectionPollNs = 2 * kMillisecond;
 constexpr std::uint64_t kElectionWaitNs = 2 * kSecond;
 
@@ -79,13 +83,18 @@ void Nemesis::Next() {
   After(DrawGap(), [this] { Next(); });
 }
 
+std::uint64_t Nemesis::DrawDuration(std::uint64_t min_ns, std::uint64_t max_ns) {
+  const std::uint64_t most = storm_left_ > 0 ? std::min(max_ns, kStormFaultMaxNs) : max_ns;
+  return random_.Between(std::min(min_ns, most / 4), most);
+}
+
 std::uint64_t Nemesis::DrawGap() {
   if (storm_left_ > 0) {
-    --storm_left_;
+    if (--storm_left_ == 0) return random_.Between(kCalmMinNs, kCalmMaxNs);
     return random_.Between(kStormGapMinNs, storm_gap_max_ns_);
   }
   if (random_.Chance(options_.storm_permille)) {
-    storm_left_ = random_.Between(5, 40);
+    storm_left_ = random_.Between(5, 30);
     storm_gap_max_ns_ = random_.Between(50 * kMillisecond, 400 * kMillisecond);
   }
   return random_.Between(options_.gap_max_ns / 20, options_.gap_max_ns);
@@ -111,8 +120,9 @@ env::Survival Nemesis::DrawSurvival() {
 }
 
 void Nemesis::OnCrash(ReplicaId id) {
-  const std::uint64_t most = random_.Pick(std::vector{50 * kMillisecond, 300 * kMillisecond, 5 * kSecond});
-  const std::uint64_t down = random_.Between(most / 20, most);
+  const std::uint64_t most =
+      random_.Pick(std::vector{10 * kMillisecond, 50 * kMillisecond, 300 * kMillisecond, 5 * kSecond});
+  const std::uint64_t down = DrawDuration(most / 20, most);
   After(down, [this, id] { cluster_.Restart(cluster_.member(id)); });
 }
 
@@ -186,7 +196,7 @@ void Nemesis::Partition() {
       directions.emplace_back(b, a);
     }
   }
-  CutFor(directions, random_.Between(200 * kMillisecond, 6 * kSecond));
+  CutFor(directions, DrawDuration(200 * kMillisecond, 6 * kSecond));
 }
 
 void Nemesis::CutOneWay() {
@@ -199,7 +209,7 @@ void Nemesis::CutOneWay() {
     if (member.get() == victim || (!every && random_.Chance(500))) continue;
     directions.emplace_back(outgoing ? victim->id() : member->id(), outgoing ? member->id() : victim->id());
   }
-  CutFor(directions, random_.Between(200 * kMillisecond, 6 * kSecond));
+  CutFor(directions, DrawDuration(200 * kMillisecond, 6 * kSecond));
 }
 
 // Some seconds in which who hears whom changes all the time.
@@ -237,19 +247,19 @@ void Nemesis::SlowDisk() {
   Member* victim = Victim();
   if (victim == nullptr) return;
   victim->set_slow_disk(random_.Between(10 * kMillisecond, 500 * kMillisecond));
-  After(random_.Between(500 * kMillisecond, 5 * kSecond), [victim] { victim->set_slow_disk(0); });
+  After(DrawDuration(500 * kMillisecond, 5 * kSecond), [victim] { victim->set_slow_disk(0); });
 }
 
 void Nemesis::SlowNetwork() {
   cluster_.network().set_extra_delay(random_.Between(5 * kMillisecond, 300 * kMillisecond));
-  After(random_.Between(500 * kMillisecond, 4 * kSecond), [this] { cluster_.network().set_extra_delay(0); });
+  After(DrawDuration(500 * kMillisecond, 4 * kSecond), [this] { cluster_.network().set_extra_delay(0); });
 }
 
 void Nemesis::PauseOne() {
   Member* victim = Victim();
   if (victim == nullptr) return;
   const std::uint64_t duration =
-      random_.Chance(500) ? random_.Between(10 * kMillisecond, kSecond) : random_.Between(kSecond, 4 * kSecond);
+      random_.Chance(500) ? DrawDuration(10 * kMillisecond, kSecond) : DrawDuration(kSecond, 4 * kSecond);
   victim->Pause(cluster_.scheduler().now() + duration);
 }
 

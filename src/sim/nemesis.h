@@ -40,6 +40,7 @@ class Nemesis {
 
   void Next();
   std::uint64_t DrawGap();
+  std::uint64_t DrawDuration(std::uint64_t min_ns, std::uint64_t max_ns);  // of a fault: short in a storm
   void CrashOne();
   void CrashMany();
   void CrashInElection();

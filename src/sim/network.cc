@@ -12,6 +12,8 @@ constexpr std::uint64_t kDialAgainMinNs = 50 * kMillisecond;
 constexpr std::uint64_t kDialAgainMaxNs = 300 * kMillisecond;
 constexpr std::uint64_t kCutNoticeMinNs = 500 * kMillisecond;  // when a stalled link counts as lost
 constexpr std::uint64_t kCutNoticeMaxNs = 4 * kSecond;
+constexpr std::uint64_t kStrayPermille = 20;  // of unordered frames, which arrive when all is long over
+constexpr std::uint64_t kStrayMaxNs = 3 * kSecond;
 constexpr std::uint64_t kResetNoticeMaxNs = 10 * kMillisecond;
 
 }  // namespace
@@ -117,7 +119,8 @@ void Network::SendUnordered(Direction direction, LinkId link, Bytes bytes) {
   if (random_.Chance(options_.lost_permille)) return;
   const int copies = random_.Chance(options_.doubled_permille) ? 2 : 1;
   for (int i = 0; i < copies; ++i) {
-    const Frame frame{link, scheduler_.now() + FrameDelay(), bytes};
+    Frame frame{link, scheduler_.now() + FrameDelay(), bytes};
+    if (random_.Chance(kStrayPermille)) frame.due += random_.Below(kStrayMaxNs);
     scheduler_.At(frame.due, hosts_.at(direction.second).process, [this, direction, frame] {
       if (!cuts_.contains(direction)) Hand(direction, frame);
     });

@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::uint64_t kChaosMinNs = 60 * kSecond;
 constexpr std::uint64_t kChaosMaxNs = 75 * kSecond;
+constexpr std::uint64_t kRecoveryNs = 5 * kSecond;       // healed, and still under load
 constexpr std::uint64_t kServesWithinNs = 20 * kSecond;  // after healing, every member
 constexpr std::uint64_t kSettleNs =
     12 * kSecond;  // after that: everything open is answered, everybody applies, no lease is left
