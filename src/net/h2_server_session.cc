@@ -27,6 +27,9 @@ const nghttp2_option* SessionOptions() {
     CHECK(nghttp2_option_new(&made) == 0);
     nghttp2_option_set_no_closed_streams(made, 1);
     nghttp2_option_set_no_auto_window_update(made, 1);
+    // nghttp2's own checks of the messages refuse an :authority of "http://host:port", which etcd's Go client sends for
+    // an endpoint that was given as a URL. OnHeader and CheckHead check what matters here.
+    nghttp2_option_set_no_http_messaging(made, 1);
     nghttp2_option_set_stream_reset_rate_limit(made, kResetBurst, kResetsPerSecond);
     return made;
   }();
@@ -48,9 +51,15 @@ struct H2ServerSession::Callbacks {
     return 0;
   }
 
-  static int OnHeader(nghttp2_session*, const nghttp2_frame* frame, const std::uint8_t* name, std::size_t name_length,
-                      const std::uint8_t* value, std::size_t value_length, std::uint8_t, void* user) {
+  static int OnHeader(nghttp2_session* session, const nghttp2_frame* frame, const std::uint8_t* name,
+                      std::size_t name_length, const std::uint8_t* value, std::size_t value_length, std::uint8_t,
+                      void* user) {
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
+    if (nghttp2_check_header_name(name, name_length) == 0 || nghttp2_check_header_value(value, value_length) == 0) {
+      ++Self(user).context_.metrics.protocol_errors;
+      nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_PROTOCOL_ERROR);
+      return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
     H2ServerSession& self = Self(user);
     self.head_->Add({reinterpret_cast<const char*>(name), name_length},
                     {reinterpret_cast<const char*>(value), value_length}, self.context_.limits.max_header_list_bytes);

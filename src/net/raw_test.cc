@@ -242,6 +242,38 @@ TEST_F(RawTest, RequestsThatAreNotGrpcAreAnsweredWithTheirHttpStatus) {
   EXPECT_EQ(server_.Run([&] { return echo_.opened; }), 0);
 }
 
+// etcd's Go client: the whole URL of an endpoint is its :authority.
+TEST_F(RawTest, AnAuthorityThatIsAUrlIsServed) {
+  Peer peer(server_.port());
+  peer.Preface();
+  const std::string head = Field(":method", "POST") + Field(":scheme", "http") + Field(":path", "/t.T/Echo") +
+                           Field(":authority", "http://127.0.0.1:2379") + Field("content-type", "application/grpc");
+  peer.Write(Frame(kHeaders, kEndHeaders, 1, head) + Frame(kData, kEndStream, 1, Message("hello")));
+  EXPECT_EQ(peer.ReadUntil(kData).payload, Message("hello"));
+}
+
+TEST_F(RawTest, HeadersThatHttp2ForbidsResetTheirStreamOnly) {
+  for (const std::string& bad :
+       {Field("Upper", "case"), Field("sp ace", "v"), Field("name", "line\nfeed"), Field("", "v")}) {
+    Peer peer(server_.port());
+    peer.Preface();
+    peer.Write(Frame(kHeaders, kEndHeaders, 1, Request() + bad));
+    EXPECT_EQ(peer.ReadUntil(kReset).type, kReset);
+    peer.Write(Frame(kHeaders, kEndHeaders, 3, Request()) + Frame(kData, kEndStream, 3, Message("next")));
+    EXPECT_EQ(peer.ReadUntil(kData).payload, Message("next"));
+  }
+  EXPECT_EQ(server_.Run([&] { return echo_.done; }), server_.Run([&] { return echo_.opened; }));
+}
+
+TEST_F(RawTest, RequestsWithoutAMethodAreRefused) {
+  Peer peer(server_.port());
+  peer.Preface();
+  peer.Write(Frame(kHeaders, kEndHeaders | kEndStream, 1,
+                   Field(":path", "/t.T/Echo") + Field("content-type", "application/grpc")));
+  EXPECT_EQ(HttpStatus(peer.ReadUntil(kHeaders).payload), "405");
+  EXPECT_EQ(server_.Run([&] { return echo_.opened; }), 0);
+}
+
 TEST_F(RawTest, HeaderListOverTheBoundIsRefused) {
   Peer peer(server_.port());
   peer.Preface();
