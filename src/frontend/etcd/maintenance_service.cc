@@ -63,7 +63,7 @@ void MaintenanceService::HashKv(std::string_view message, const Reply& reply) {
   etcdserverpb::HashKVResponse answer;
   FillHeader(wiring_.backend, machine.revision(), answer.mutable_header());
   answer.set_hash(hash->hash);
-  answer.set_compact_revision(hash->compact_revision);
+  answer.set_compact_revision(hash->compact_revision > 0 ? hash->compact_revision : -1);  // -1: never compacted
   answer.set_hash_revision(hash->hash_revision);
   reply.Send(answer);
 }

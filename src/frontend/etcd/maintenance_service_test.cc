@@ -54,6 +54,7 @@ TEST_F(MaintenanceServiceTest, HashKvHashesUpToARevision) {
   Put("a", "1");
   const HashKVResponse before = HashKv(0).value();
   EXPECT_EQ(before.hash_revision(), 2);
+  EXPECT_EQ(before.compact_revision(), -1);  // nothing was compacted
   EXPECT_EQ(before.header().revision(), 2);
   Put("b", "1");
   EXPECT_EQ(HashKv(2).value().hash(), before.hash());
