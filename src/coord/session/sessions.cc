@@ -181,7 +181,7 @@ std::optional<LeaseInfo> Sessions::Find(std::int64_t lease, bool with_keys, std:
 std::vector<std::int64_t> Sessions::All() const {
   std::vector<std::int64_t> all;
   all.reserve(sessions_.size());
-  for (const auto& [lease, session] : sessions_) all.push_back(lease);
+  for (const Deadline& deadline : deadlines_) all.push_back(deadline.lease);
   return all;
 }
 

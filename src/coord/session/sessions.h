@@ -50,7 +50,7 @@ class Sessions {
   void Detach(std::string_view key) { Attach(key, 0); }
 
   std::optional<LeaseInfo> Find(std::int64_t lease, bool with_keys, std::uint64_t now_ns) const;
-  std::vector<std::int64_t> All() const;  // ascending
+  std::vector<std::int64_t> All() const;  // the one that ends first comes first, as etcd lists them
   bool empty() const { return sessions_.empty(); }
   const std::set<Deadline>& deadlines() const { return deadlines_; }
   std::size_t KeyCount(std::int64_t lease) const;

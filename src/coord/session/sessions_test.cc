@@ -182,7 +182,7 @@ TEST_F(LeaseTest, SessionsAndTheirKeysAreRebuiltFromTheTables) {
   const std::uint64_t hash = m_->StateHash();
   m_.Reopen();
   EXPECT_EQ(m_->StateHash(), hash);
-  EXPECT_THAT(m_->Leases(), ElementsAre(-2, 1));
+  EXPECT_THAT(m_->Leases(), ElementsAre(1, -2));
   EXPECT_EQ(m_->Lease(1, false)->remaining_ttl, 10);
   EXPECT_EQ(m_->Lease(-2, false)->remaining_ttl, 17);
   m_.Put("a", "v");

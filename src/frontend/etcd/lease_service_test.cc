@@ -125,12 +125,15 @@ TEST_F(LeaseServiceTest, TimeToLiveOfAMissingLeaseIsMinusOneAndNoError) {
   EXPECT_EQ(answer.grantedttl(), 0);
 }
 
-TEST_F(LeaseServiceTest, LeasesListsThemAll) {
+TEST_F(LeaseServiceTest, LeasesListsThemAllTheOneThatEndsFirstFirst) {
+  Grant(1, 90).value();
   Grant(2, 60).value();
-  Grant(1, 60).value();
+  Grant(3, 75).value();
   const auto answer = Call<LeaseLeasesResponse>("Lease/LeaseLeases", LeaseLeasesRequest()).value();
-  ASSERT_EQ(answer.leases_size(), 2);
-  EXPECT_EQ(answer.leases(0).id() + answer.leases(1).id(), 3);
+  ASSERT_EQ(answer.leases_size(), 3);
+  EXPECT_EQ(answer.leases(0).id(), 2);
+  EXPECT_EQ(answer.leases(1).id(), 3);
+  EXPECT_EQ(answer.leases(2).id(), 1);
   EXPECT_EQ(backend_.barriers, 1);
 }
 
