@@ -331,6 +331,17 @@ TEST_F(RangeTest, LimitAppliesAfterSortingAndFiltering) {
   EXPECT_FALSE(response.more);
 }
 
+TEST_F(RangeTest, WithoutAnOrderTheLimitCutsInKeyOrderAndThenSorts) {
+  RangeRequest request = Get("a", kOpen);
+  request.target = RangeRequest::SortTarget::kMod;
+  request.limit = 1;
+  RangeResponse response = Range(request);
+  EXPECT_TRUE(response.more);
+  EXPECT_THAT(Keys(response), ElementsAre("b"));  // of a and b, one more than the limit, b is the older
+  request.order = RangeRequest::SortOrder::kDescend;
+  EXPECT_THAT(Keys(Range(request)), ElementsAre("a"));
+}
+
 TEST_F(RangeTest, SortsByEveryTargetAndWithoutAnOrderAscends) {
   using T = RangeRequest::SortTarget;
   RangeRequest request = Get("a", kOpen);

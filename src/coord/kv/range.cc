@@ -116,7 +116,10 @@ RangeResponse ExecuteRange(const store::Mvcc& mvcc, const RangeRequest& request)
 
   store::RangeOptions options;
   options.revision = std::max<Revision>(request.revision, 0);
-  options.limit = limited && !sorted && !bounded ? request.limit + 1 : 0;  // one more tells whether there are more
+  // One more tells whether there are more. Without an order the limit counts in key order, whatever the target: etcd
+  // cuts there, and then sorts what is left.
+  const bool cut_first = request.order == Order::kNone || !sorted;
+  options.limit = limited && cut_first && !bounded ? request.limit + 1 : 0;
   options.keys_only = request.keys_only && request.target != Target::kValue;
   options.count_only = request.count_only;
   store::RangeResult range = mvcc.Range(request.key, request.end, options);
