@@ -104,7 +104,9 @@ bool Holds(const store::Mvcc& mvcc, const Compare& compare) {
 Status CheckRevision(const store::Mvcc& mvcc, Revision revision) {
   if (revision == 0) return {};
   if (revision > mvcc.revision()) return errors::FutureRevision();
-  if (revision < 0 || revision < mvcc.compact_revision()) return errors::Compacted();
+  // etcd's store that was never compacted says it was at -1, so that -1 is not refused.
+  const Revision compacted = mvcc.compact_revision() > 0 ? mvcc.compact_revision() : -1;
+  if (revision < compacted) return errors::Compacted();
   return {};
 }
 

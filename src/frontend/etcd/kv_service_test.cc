@@ -309,6 +309,19 @@ TEST_F(KvServiceTest, TxnErrorsAreEtcds) {
   ExpectError(TxnError(request), StatusCode::kOutOfRange, "etcdserver: mvcc: required revision is a future revision");
   AddPut(request.mutable_success(), "a");
   ExpectError(TxnError(request), StatusCode::kOutOfRange, "etcdserver: mvcc: required revision is a future revision");
+  request.mutable_success(0)->mutable_request_range()->set_revision(-2);
+  ExpectError(TxnError(request), StatusCode::kOutOfRange, "etcdserver: mvcc: required revision has been compacted");
+}
+
+// A store that was never compacted is, to etcd, compacted at -1.
+TEST_F(KvServiceTest, RevisionMinusOneInATxnIsTheNewestUntilACompaction) {
+  Put("a", "1");
+  TxnRequest request;
+  *request.add_success()->mutable_request_range() = RangeOf("a");
+  request.mutable_success(0)->mutable_request_range()->set_revision(-1);
+  EXPECT_EQ(Txn(request).value().responses(0).response_range().count(), 1);
+  Compact(2).value();
+  ExpectError(TxnError(request), StatusCode::kOutOfRange, "etcdserver: mvcc: required revision has been compacted");
 }
 
 TEST_F(KvServiceTest, TransactionsNestAsDeepAsTheirBudgetAllows) {
