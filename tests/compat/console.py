@@ -81,7 +81,6 @@ class Console:
     def __init__(self, target, is_etcd):
         self.target, self.is_etcd = target, is_etcd
         self.masker, self.transcript, self.sessions, self.turn = Masker(), [], [], 0
-        self.differences = []
 
     def member(self, on=None):
         if on is None:
@@ -147,17 +146,18 @@ class Console:
     def note(self, text):
         self.transcript.append(text + "\n")
 
-    def differs(self, reason, quorate_says, *arguments, stdin=None):
+    def differs(self, reason, quorate_says, *arguments, etcd_too=True, everywhere=False):
         """A known difference: Quorate must say this, and etcd must not, or the entry is out of date."""
-        done = self.execute(arguments, stdin, self.member().etcd)
+        self.transcript.append(f"(differs: {reason})\n")
+        if self.is_etcd and not etcd_too:
+            return
+        done = self.execute(arguments, None, self.target.endpoints if everywhere else self.member().etcd)
         said = (done.stdout + done.stderr).decode(errors="backslashreplace")
         title = "etcdctl " + " ".join(arguments)
         if self.is_etcd:
             assert quorate_says not in said, f"{title}: no difference any more: {said}"
         else:
             assert quorate_says in said, f"{title}: {quorate_says!r} is not in {said!r}"
-        self.transcript.append(f"$ {title}\n(differs: {reason})\n")
-        self.differences.append((title, quorate_says, reason))
 
     def close(self):
         for session in list(self.sessions):

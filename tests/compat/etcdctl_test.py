@@ -6,65 +6,14 @@ Each case (kv_cases.py, live_cases.py) runs on the targets side by side; the tes
 Usage: etcdctl_test.py [--protocol raft] [--show] [case...]; QUORATE_PROTOCOL names the protocol too.
 """
 import argparse
-import difflib
 import os
 import sys
-import threading
 import time
 
-from etcd_peer import EtcdCluster
 import kv_cases
 import live_cases
-from cluster import Cluster
 from console import Console
-
-DIFFERENCE_LINES_MAX = 120
-
-
-class Target:
-    def __init__(self, name, make, is_etcd):
-        self.name, self.make, self.is_etcd = name, make, is_etcd
-        self.cluster = None
-
-    def start(self):
-        self.stop()
-        self.cluster = self.make()
-        self.cluster.__enter__()
-
-    def stop(self):
-        if self.cluster:
-            self.cluster.__exit__(None, None, None)
-            self.cluster = None
-
-    def alive(self):
-        return self.cluster and all(member.process.poll() is None for member in self.cluster.members)
-
-
-def targets(protocol):
-    return {"etcd": Target("etcd", lambda: EtcdCluster(1), True),
-            "quorate 1": Target("quorate 1", lambda: Cluster(1, protocol), False),
-            "quorate 3": Target("quorate 3", lambda: Cluster(3, protocol), False),
-            "etcd 3": Target("etcd 3", lambda: EtcdCluster(3), True)}
-
-
-def side_by_side(work, items):
-    """Runs work(item) for all at once; returns the results, or raises the first failure."""
-    results, failures = {}, {}
-
-    def one(item):
-        try:
-            results[item] = work(item)
-        except Exception as error:  # noqa: BLE001: handed on below
-            failures[item] = error
-
-    threads = [threading.Thread(target=one, args=(item,)) for item in items]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for item, error in failures.items():
-        raise AssertionError(f"on {item.name}: {type(error).__name__}: {error}")
-    return results
+from targets import difference, side_by_side, targets
 
 
 def play(case, target):
@@ -83,14 +32,11 @@ def compare(case, pairs, show):
         print("".join(played[pairs[0][0]][0]))
     differences = []
     for reference, tested in pairs:
-        wanted, got = ("".join(played[target][0]).splitlines() for target in (reference, tested))
-        if wanted != got:
-            differences += difflib.unified_diff(wanted, got, reference.name, tested.name, lineterm="", n=4)
-        elif played[reference][1] != played[tested][1]:
+        differences.append(difference(*((each.name, "".join(played[each][0])) for each in (reference, tested))))
+        if not differences[-1] and played[reference][1] != played[tested][1]:
             differences.append(f"{reference.name} ends at revision {played[reference][1]}, {tested.name} at {played[tested][1]}")
-    if differences:
-        shown = differences[:DIFFERENCE_LINES_MAX]
-        raise AssertionError("\n".join(line[:600] for line in shown) + ("\n..." if len(shown) < len(differences) else ""))
+    if any(differences):
+        raise AssertionError("\n".join(differences))
 
 
 def main():

