@@ -159,7 +159,7 @@ class WriteRun {
                    Nanoseconds(options_.timeout_seconds)) == nullptr) {
       return false;
     }
-    operation.release();  // deletes itself in Done
+    static_cast<void>(operation.release());  // Done deletes it
     report_.writes[index].sent_ns = now;
     return true;
   }
