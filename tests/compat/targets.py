@@ -6,6 +6,7 @@ from etcd_peer import ROOT, EtcdCluster  # noqa: F401: ROOT for those who import
 from cluster import Cluster
 
 DIFFERENCE_LINES_MAX = 120
+LINE_CHARACTERS_MAX = 1500
 
 
 class Target:
@@ -57,5 +58,5 @@ def side_by_side(work, items):
 def difference(reference, tested):
     """Of two (name, text): the lines that differ, shortened; empty when there are none."""
     lines = list(difflib.unified_diff(reference[1].splitlines(), tested[1].splitlines(), reference[0], tested[0], lineterm="", n=4))
-    shown = [line[:600] for line in lines[:DIFFERENCE_LINES_MAX]]
+    shown = [line[:LINE_CHARACTERS_MAX] for line in lines[:DIFFERENCE_LINES_MAX]]
     return "\n".join(shown + (["..."] if len(lines) > len(shown) else []))
