@@ -32,6 +32,9 @@ Cluster::Cluster(const ClusterOptions& options)
     member.sync_max_ns = random_.Between(member.sync_min_ns, options.sync_max_ns);
     members_.push_back(std::make_unique<Member>(std::move(member), scheduler_, network_, monitor_));
   }
+  if (options.protocol == consensus::Protocol::kRaft) {
+    network_.set_tap([this](ReplicaId from, ReplicaId to, const Bytes& frame) { monitor_.OnSent(from, to, frame); });
+  }
   scheduler_.set_after_task([this](ProcessId process) { AfterTask(process); });
 }
 

@@ -157,6 +157,7 @@ bool Member::Start() {
     return false;
   }
   life_->group = *std::move(group);
+  if (options_.protocol == consensus::Protocol::kRaft) monitor_.OnRecovered(id(), life_->group->core());
   life_->transport->Start(life_->group.get());
   probe_.Attach(life_->machine->watches());
   ScheduleDue();

@@ -13,6 +13,7 @@
 #include "coord/machine.h"
 #include "sim/checkers.h"
 #include "sim/model_checker.h"
+#include "sim/raft_promises.h"
 #include "sim/trace_hash.h"
 
 namespace quorate::sim {
@@ -27,6 +28,9 @@ class Monitor {
   const std::vector<Violation>& violations() const { return violations_; }
 
   void OnStart(ReplicaId member, LogIndex applied) { log_agreement_.OnStart(member, applied); }
+  // The same start, once the core stands, and what its member says to others.
+  void OnRecovered(ReplicaId member, const consensus::Core& core) { Report(promises_.OnStart(member, core)); }
+  void OnSent(ReplicaId from, ReplicaId to, const Bytes& frame) { Report(promises_.OnSent(from, to, frame)); }
   void OnDecided(ReplicaId member, const consensus::Entry& entry);
   // `machine` has just executed the entry and given `outcome`.
   void OnExecuted(ReplicaId member, const consensus::Entry& entry, const coord::Machine& machine,
@@ -54,6 +58,7 @@ class Monitor {
   StateHashChecker state_hash_;
   AppliedRevisionChecker applied_revision_;
   ModelChecker model_;
+  RaftPromises promises_;
 };
 
 }  // namespace quorate::sim

@@ -31,8 +31,9 @@ Nemesis::Nemesis(NemesisOptions options, Cluster& cluster)
       {"slow-network", 0, &Nemesis::SlowNetwork},
       {"pause", 0, &Nemesis::PauseOne},
       {"transfer", 0, &Nemesis::Transfer},
+      {"bridge", 0, &Nemesis::Bridge},
       {"flapping", 0, &Nemesis::Flap},
-      {"crash-in-election", 0, &Nemesis::CrashInElection},
+      {"troubled-election", 0, &Nemesis::TroubleElection},
   };
   std::uint64_t sum = 0;
   while (sum == 0) {
@@ -146,29 +147,48 @@ void Nemesis::CrashMany() {
   }
 }
 
-// What members promise each other in an election is what a crash must not take back: the leader goes, and then, while
-// the others vote, some more come and go.
-void Nemesis::CrashInElection() {
+// What members promise each other in an election is what a crash must not take back. The leader goes; while the others
+// vote some crash or stall, and who is elected may go at once.
+void Nemesis::TroubleElection() {
   if (Member* leader = cluster_.leader()) cluster_.Crash(*leader, Exit::kProcess, DrawSurvival());
-  const std::uint64_t times = random_.Between(1, 6);
-  for (std::uint64_t i = 0; i < times; ++i) {
-    After(random_.Below(500 * kMillisecond),
-          [this] { CrashOnceNobodyLeads(cluster_.scheduler().now() + kElectionWaitNs); });
+  const std::uint64_t until = cluster_.scheduler().now() + kElectionWaitNs;
+  for (std::uint64_t i = random_.Between(1, 6); i > 0; --i) {
+    After(random_.Below(500 * kMillisecond), [this, until] { TroubleWhenVacant(until); });
+  }
+  for (std::uint64_t i = random_.Below(3); i > 0; --i) {
+    After(random_.Below(500 * kMillisecond), [this, until] { CrashWhenElected(until); });
   }
 }
 
-void Nemesis::CrashOnceNobodyLeads(std::uint64_t until_ns) {
+void Nemesis::TroubleWhenVacant(std::uint64_t until_ns) {
   if (stopped_ || cluster_.scheduler().now() > until_ns) return;
-  if (cluster_.leader() == nullptr) {
-    Member& member = Anybody();
-    if (random_.Chance(500)) {
-      cluster_.Crash(member, Exit::kProcess, DrawSurvival());
-    } else {
-      member.LosePowerAfter(random_.Between(1, 3));
-    }
+  if (cluster_.leader() != nullptr) {
+    After(random_.Below(kElectionPollNs), [this, until_ns] { TroubleWhenVacant(until_ns); });
     return;
   }
-  After(random_.Below(kElectionPollNs), [this, until_ns] { CrashOnceNobodyLeads(until_ns); });
+  Member& member = Anybody();
+  switch (random_.Below(3)) {
+    case 0:
+      cluster_.Crash(member, Exit::kProcess, DrawSurvival());
+      break;
+    case 1:
+      member.LosePowerAfter(random_.Between(1, 3));
+      break;
+    default:
+      if (member.running()) member.Pause(cluster_.scheduler().now() + random_.Below(400 * kMillisecond));
+      break;
+  }
+}
+
+void Nemesis::CrashWhenElected(std::uint64_t until_ns) {
+  if (stopped_ || cluster_.scheduler().now() > until_ns) return;
+  Member* leader = cluster_.leader();
+  if (leader == nullptr) {
+    After(random_.Below(kElectionPollNs), [this, until_ns] { CrashWhenElected(until_ns); });
+    return;
+  }
+  cluster_.Crash(*leader, Exit::kProcess, DrawSurvival());
+  if (random_.Chance(500)) cluster_.Crash(Anybody(), Exit::kProcess, DrawSurvival());
 }
 
 void Nemesis::LosePowerSoon() {
@@ -210,6 +230,23 @@ void Nemesis::CutOneWay() {
     directions.emplace_back(outgoing ? victim->id() : member->id(), outgoing ? member->id() : victim->id());
   }
   CutFor(directions, DrawDuration(200 * kMillisecond, 6 * kSecond));
+}
+
+// Two halves that hear nothing of each other, and one member that both hear: only its word keeps them apart.
+void Nemesis::Bridge() {
+  const ReplicaId middle = Anybody().id();
+  std::vector<ReplicaId> here, there;
+  for (const auto& member : cluster_.members()) {
+    if (member->id() != middle) (here.size() <= there.size() ? here : there).push_back(member->id());
+  }
+  std::vector<std::pair<ReplicaId, ReplicaId>> directions;
+  for (const ReplicaId a : here) {
+    for (const ReplicaId b : there) {
+      directions.emplace_back(a, b);
+      directions.emplace_back(b, a);
+    }
+  }
+  CutFor(directions, random_.Between(kSecond, 12 * kSecond));
 }
 
 // Some seconds in which who hears whom changes all the time.

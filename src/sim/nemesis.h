@@ -43,10 +43,11 @@ class Nemesis {
   std::uint64_t DrawDuration(std::uint64_t min_ns, std::uint64_t max_ns);  // of a fault: short in a storm
   void CrashOne();
   void CrashMany();
-  void CrashInElection();
+  void TroubleElection();
   void LosePowerSoon();
   void Partition();
   void CutOneWay();
+  void Bridge();
   void Flap();
   void ResetLinks();
   void SlowDisk();
@@ -55,7 +56,8 @@ class Nemesis {
   void Transfer();
 
   void OnCrash(ReplicaId id);
-  void CrashOnceNobodyLeads(std::uint64_t until_ns);
+  void TroubleWhenVacant(std::uint64_t until_ns);
+  void CrashWhenElected(std::uint64_t until_ns);
   void CutFor(const std::vector<std::pair<ReplicaId, ReplicaId>>& directions, std::uint64_t duration_ns);
   // The leader half of the time, otherwise anybody who runs; null if nobody does.
   Member* Victim();

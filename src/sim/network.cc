@@ -12,8 +12,6 @@ constexpr std::uint64_t kDialAgainMinNs = 50 * kMillisecond;
 constexpr std::uint64_t kDialAgainMaxNs = 300 * kMillisecond;
 constexpr std::uint64_t kCutNoticeMinNs = 500 * kMillisecond;  // when a stalled link counts as lost
 constexpr std::uint64_t kCutNoticeMaxNs = 4 * kSecond;
-constexpr std::uint64_t kStrayPermille = 20;  // of unordered frames, which arrive when all is long over
-constexpr std::uint64_t kStrayMaxNs = 3 * kSecond;
 constexpr std::uint64_t kResetNoticeMaxNs = 10 * kMillisecond;
 
 }  // namespace
@@ -38,6 +36,11 @@ Network::Network(Scheduler& scheduler, SeededRandom random, NetworkOptions optio
                  TraceHash& trace)
     : scheduler_(scheduler), random_(random), options_(options), trace_(trace) {
   for (const ReplicaId member : members) hosts_[member] = {};
+  for (const ReplicaId a : members) {
+    for (const ReplicaId b : members) {
+      if (a < b && random_.Chance(options_.far_permille)) PairOf(a, b).distance_ns = random_.Below(options_.far_max_ns);
+    }
+  }
 }
 
 Network::~Network() = default;
@@ -92,8 +95,8 @@ void Network::ResetLink(ReplicaId a, ReplicaId b) {
   Break(a, b, kResetNoticeMaxNs);
 }
 
-std::uint64_t Network::FrameDelay() {
-  std::uint64_t delay = random_.Between(options_.delay_min_ns, options_.delay_max_ns);
+std::uint64_t Network::FrameDelay(const Pair& pair) {
+  std::uint64_t delay = pair.distance_ns + random_.Between(options_.delay_min_ns, options_.delay_max_ns);
   if (random_.Chance(options_.slow_permille)) delay += random_.Below(options_.slow_max_ns);
   if (extra_delay_max_ns_ != 0) delay += random_.Below(extra_delay_max_ns_);
   return delay;
@@ -103,6 +106,7 @@ void Network::Send(ReplicaId from, ReplicaId to, Bytes frame) {
   Pair& pair = PairOf(from, to);
   const LinkId link = inboxes_[{to, from}].announced;  // the link the sender believes in
   if (!link || link != pair.current) return;
+  if (tap_) tap_(from, to, frame);
   if (random_.Below(1'000'000) < options_.reset_per_million) {
     Break(from, to, kResetNoticeMaxNs);
     return;
@@ -110,7 +114,7 @@ void Network::Send(ReplicaId from, ReplicaId to, Bytes frame) {
   const Direction direction{from, to};
   if (options_.unordered) return SendUnordered(direction, link, std::move(frame));
   Inbox& inbox = inboxes_[direction];
-  inbox.last_due = std::max(inbox.last_due, scheduler_.now() + FrameDelay());
+  inbox.last_due = std::max(inbox.last_due, scheduler_.now() + FrameDelay(pair));
   inbox.frames.push_back(Frame{link, inbox.last_due, std::move(frame)});
   ScheduleDelivery(direction);
 }
@@ -119,8 +123,8 @@ void Network::SendUnordered(Direction direction, LinkId link, Bytes bytes) {
   if (random_.Chance(options_.lost_permille)) return;
   const int copies = random_.Chance(options_.doubled_permille) ? 2 : 1;
   for (int i = 0; i < copies; ++i) {
-    Frame frame{link, scheduler_.now() + FrameDelay(), bytes};
-    if (random_.Chance(kStrayPermille)) frame.due += random_.Below(kStrayMaxNs);
+    Frame frame{link, scheduler_.now() + FrameDelay(PairOf(direction.first, direction.second)), bytes};
+    if (random_.Chance(options_.stray_permille)) frame.due += random_.Below(options_.stray_max_ns);
     scheduler_.At(frame.due, hosts_.at(direction.second).process, [this, direction, frame] {
       if (!cuts_.contains(direction)) Hand(direction, frame);
     });

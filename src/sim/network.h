@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -31,12 +32,16 @@ namespace quorate::sim {
 struct NetworkOptions {
   std::uint64_t delay_min_ns = 50 * kMicrosecond;
   std::uint64_t delay_max_ns = 2 * kMillisecond;
+  std::uint64_t far_permille = 0;  // of pairs that are far from each other: up to far_max_ns more, always
+  std::uint64_t far_max_ns = 0;
   std::uint64_t slow_permille = 5;  // of frames that take up to slow_max_ns
   std::uint64_t slow_max_ns = 60 * kMillisecond;
   std::uint64_t reset_per_million = 20;  // of frames that break their link
   bool unordered = false;
-  std::uint64_t lost_permille = 0;  // the next two with `unordered` only
+  std::uint64_t lost_permille = 0;  // the rest with `unordered` only
   std::uint64_t doubled_permille = 0;
+  std::uint64_t stray_permille = 0;  // of frames that arrive when all is long over, up to stray_max_ns later
+  std::uint64_t stray_max_ns = 3 * kSecond;
 };
 
 enum class Exit : std::uint8_t {
@@ -63,6 +68,8 @@ class Network {
   void ResetLink(ReplicaId a, ReplicaId b);
   // Added to every frame's delay from now on.
   void set_extra_delay(std::uint64_t max_ns) { extra_delay_max_ns_ = max_ns; }
+  // Sees every frame that a member hands to a link, before anything happens to it.
+  void set_tap(std::function<void(ReplicaId from, ReplicaId to, const Bytes& frame)> tap) { tap_ = std::move(tap); }
   void set_lossless() { options_.reset_per_million = options_.lost_permille = options_.doubled_permille = 0; }
 
   std::uint64_t frames_delivered() const { return frames_delivered_; }
@@ -91,13 +98,14 @@ class Network {
     std::uint64_t cut_at = 0;  // when the current cut of this direction began
   };
   struct Pair {
-    LinkId current;  // 0 = none
+    LinkId current;                 // 0 = none
+    std::uint64_t distance_ns = 0;  // added to every delay
     bool dialling = false;
   };
   using Direction = std::pair<ReplicaId, ReplicaId>;  // from, to
 
   void Send(ReplicaId from, ReplicaId to, Bytes frame);
-  std::uint64_t FrameDelay();
+  std::uint64_t FrameDelay(const Pair& pair);
   void SendUnordered(Direction direction, LinkId link, Bytes bytes);
   void ScheduleDelivery(Direction direction);
   void Deliver(Direction direction);
@@ -123,6 +131,7 @@ class Network {
   std::map<Direction, Pair> pairs_;     // keyed by (smaller, larger)
   std::map<Direction, Inbox> inboxes_;  // keyed by (from, to)
   std::set<Direction> cuts_;
+  std::function<void(ReplicaId, ReplicaId, const Bytes&)> tap_;
 };
 
 }  // namespace quorate::sim

@@ -31,7 +31,7 @@ consensus::Options DrawCore(SeededRandom& random) {
   core.inflight_bytes_max = std::uint64_t{1} << random.Between(10, 20);
   core.message_bytes_max = std::uint64_t{1} << random.Between(4, 14);
   core.heartbeat_ticks = random.Between(1, 5);
-  core.election_ticks = core.heartbeat_ticks * random.Between(3, 8);
+  core.election_ticks = core.heartbeat_ticks * random.Between(2, 8);
   return core;
 }
 
@@ -39,14 +39,17 @@ ClusterOptions DrawCluster(const RunOptions& options, SeededRandom& random) {
   ClusterOptions cluster;
   cluster.seed = options.seed;
   cluster.protocol = options.protocol;
-  cluster.members = random.Chance(650) ? 3 : 5;
+  cluster.members = random.Chance(500) ? 3 : 5;
   cluster.core = DrawCore(random);
-  cluster.network.unordered = options.protocol == consensus::Protocol::kRaft && random.Chance(300);
+  cluster.network.unordered = options.protocol == consensus::Protocol::kRaft && random.Chance(400);
   // Up to a quarter of an election timeout: elections are contested, and yet end.
   const std::uint64_t delay_max = cluster.core.election_ticks * kTickNs / 4;
   cluster.network.delay_max_ns = std::min(delay_max, random.Between(1, 25) * kMillisecond);
   cluster.network.lost_permille = random.Below(30);
   cluster.network.doubled_permille = random.Below(50);
+  cluster.network.stray_permille = random.Below(150);
+  if (random.Chance(400)) cluster.network.far_permille = random.Between(100, 500);
+  cluster.network.far_max_ns = 2 * delay_max;
   cluster.network.slow_permille = random.Below(30);
   cluster.network.reset_per_million = random.Below(60);
   cluster.segment_bytes = std::uint64_t{16 << 10} << random.Below(8);

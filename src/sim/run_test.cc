@@ -52,7 +52,7 @@ TEST(Run, EverySeedDoesEnoughAndIsGood) {
     EXPECT_GE(report.elections, 1u);
     for (const auto& [kind, count] : report.faults_by_kind) kinds.insert(kind);
   }
-  EXPECT_EQ(kinds.size(), 12u) << "a kind of fault that no seed draws";
+  EXPECT_EQ(kinds.size(), 13u) << "a kind of fault that no seed draws";
 }
 
 TEST(Run, TheCanaryFails) {

@@ -61,16 +61,23 @@ coord::TxnRequest SwapRequest(const Operation& operation, bool by_revision, Revi
   return txn;
 }
 
-void ReadAnswer(const coord::CommandOutcome& outcome, Operation& operation) {
+// False: it is the answer to another kind of request.
+bool ReadAnswer(const coord::CommandOutcome& outcome, Operation& operation) {
   operation.revision = outcome.revision;
   if (const auto* put = std::get_if<coord::PutResponse>(&outcome.body)) {
     if (put->prev_kv) operation.seen = SeenIn({*put->prev_kv});
+    return operation.kind == OperationKind::kPut;
   } else if (const auto* erased = std::get_if<coord::DeleteRangeResponse>(&outcome.body)) {
     operation.seen = SeenIn(erased->prev_kvs);
+    return operation.kind == OperationKind::kDelete;
   } else if (const auto* txn = std::get_if<coord::TxnResponse>(&outcome.body)) {
+    const auto* before = txn->responses.empty() ? nullptr : std::get_if<coord::RangeResponse>(&txn->responses.front());
+    if (before == nullptr) return false;
     operation.swapped = txn->succeeded;
-    operation.seen = SeenIn(std::get<coord::RangeResponse>(txn->responses.at(0)).kvs);
+    operation.seen = SeenIn(before->kvs);
+    return operation.kind == OperationKind::kCompareAndSwap;
   }
+  return false;
 }
 
 }  // namespace
@@ -219,7 +226,10 @@ void Workload::AnswerWrite(std::size_t position, const replica::ProposeResult& r
     cluster_.monitor().Report("answered", "a plain write was refused: " + outcome->status.message());
     return;
   }
-  ReadAnswer(*outcome, history_[position]);
+  if (!ReadAnswer(*outcome, history_[position])) {
+    cluster_.monitor().Report("answered", "with another request's outcome: " + Describe(history_[position]));
+    return;
+  }
   history_[position].index = result.index;
   Answer(position, OperationFate::kGood);
 }
