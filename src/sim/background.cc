@@ -71,7 +71,7 @@ void Background::Compact() {
   Member* member = Anybody();
   if (member == nullptr) return;
   const Revision now = member->machine().revision();
-  const auto back = static_cast<Revision>(random_.Below(200));
+  const auto back = static_cast<Revision>(random_.Below(random_.Chance(300) ? 4 : 200));  // often right at the head
   Propose(coord::CompactRequest{random_.Chance(50) ? now + back : now - back});
 }
 

@@ -65,7 +65,7 @@ std::vector<SeededBug> RaftBugs() {
       {"raft_read_round_reused",
        "an old round's confirmations count for a new round of reads",
        "etcd issue 20418: stale reads after a reused request id",
-       {"linearizability", "revision"}},
+       {"linearizability", "revision", "liveness"}},
   };
 }
 
