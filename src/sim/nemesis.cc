@@ -58,9 +58,7 @@ void Nemesis::Start() {
 
 void Nemesis::Stop() {
   stopped_ = true;
-  cluster_.network().HealAll();
-  cluster_.network().set_lossless();
-  cluster_.network().set_extra_delay(0);
+  cluster_.network().CalmDown();
   for (const auto& member : cluster_.members()) {
     member->set_slow_disk(0);
     member->LosePowerAfter(0);

@@ -91,6 +91,16 @@ void Network::HealAll() {
   for (const Direction& direction : healed) ScheduleDelivery(direction);
 }
 
+void Network::CalmDown() {
+  HealAll();
+  extra_delay_max_ns_ = 0;
+  NetworkOptions calm;
+  calm.slow_permille = calm.reset_per_million = 0;
+  calm.unordered = options_.unordered;
+  options_ = calm;
+  for (auto& [ends, pair] : pairs_) pair.distance_ns = 0;
+}
+
 void Network::ResetLink(ReplicaId a, ReplicaId b) {
   Break(a, b, kResetNoticeMaxNs);
 }

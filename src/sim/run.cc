@@ -1,7 +1,9 @@
 #include "sim/run.h"
 
 #include <algorithm>
+#include <set>
 #include <sstream>
+#include <utility>
 
 #include "base/bug.h"
 #include "sim/background.h"
@@ -14,7 +16,8 @@ namespace {
 
 constexpr std::uint64_t kChaosMinNs = 60 * kSecond;
 constexpr std::uint64_t kChaosMaxNs = 75 * kSecond;
-constexpr std::uint64_t kRecoveryNs = 5 * kSecond;       // healed, and still under load
+constexpr std::uint64_t kRecoveryNs = 5 * kSecond;  // healed, and still under load
+constexpr std::uint64_t kRecoveryTurnsMax = 6;
 constexpr std::uint64_t kServesWithinNs = 20 * kSecond;  // after healing, every member
 constexpr std::uint64_t kSettleNs =
     12 * kSecond;  // after that: everything open is answered, everybody applies, no lease is left
@@ -62,9 +65,9 @@ ClusterOptions DrawCluster(const RunOptions& options, SeededRandom& random) {
 WorkloadOptions DrawWorkload(std::uint64_t seed, SeededRandom& random) {
   WorkloadOptions workload;
   workload.seed = seed;
-  workload.clients = random.Between(4, 10);
+  workload.clients = random.Between(6, 12);
   workload.keys = random.Between(1, 5);
-  workload.think_max_ns = random.Between(100 * kMillisecond, 300 * kMillisecond);
+  workload.think_max_ns = random.Between(60 * kMillisecond, 250 * kMillisecond);
   workload.get_permille = random.Between(200, 500);
   workload.swap_permille = random.Between(100, 350);
   workload.delete_permille = random.Between(20, 120);
@@ -101,37 +104,50 @@ class Simulation {
   }
 
  private:
-  struct Pending {
-    ReplicaId member;
-    OperationKind kind;
-  };
-
   bool Heal() {
     workload_.Stop();
     background_.Stop();
     nemesis_.Stop();
     for (const auto& member : cluster_.members()) {
       for (const OperationKind kind : {OperationKind::kPut, OperationKind::kGet}) {
-        ++serving_left_;
+        unserved_.insert({member->id(), kind});
         AskUntilGood(member->id(), kind);
       }
     }
     const std::uint64_t until = cluster_.scheduler().now() + kServesWithinNs;
-    while (serving_left_ > 0 && cluster_.scheduler().now() < until) {
+    while (!unserved_.empty() && cluster_.scheduler().now() < until) {
       if (!cluster_.RunUntil(cluster_.scheduler().now() + kLivenessRetryNs)) return false;
     }
-    if (serving_left_ == 0) return true;
-    cluster_.monitor().Report("liveness", std::to_string(serving_left_) + " of " +
-                                              std::to_string(2 * cluster_.members().size()) +
-                                              " first requests are not served " +
-                                              std::to_string(kServesWithinNs / kSecond) + " s after everything healed");
+    if (unserved_.empty()) return true;
+    std::ostringstream out;
+    out << "not served " << kServesWithinNs / kSecond << " s after everything healed:";
+    for (const auto& [member, kind] : unserved_)
+      out << " " << OperationName(kind) << " on member " << member.value << ";";
+    out << DescribeMembers();
+    cluster_.monitor().Report("liveness", out.str());
     return false;
+  }
+
+  std::string DescribeMembers() {
+    std::ostringstream out;
+    for (const auto& member : cluster_.members()) {
+      out << "\n    member " << member->id().value;
+      if (!member->running()) {
+        out << " is down";
+        continue;
+      }
+      const replica::GroupStatus status = member->group().status();
+      out << " role " << static_cast<int>(status.leadership.role) << " term " << status.leadership.ballot.number
+          << " leader " << status.leadership.leader.value_or(ReplicaId()).value << " decided " << status.commit.value
+          << " applied " << status.applied.value << " pending " << status.proposals_pending;
+    }
+    return out.str();
   }
 
   void AskUntilGood(ReplicaId member, OperationKind kind) {
     workload_.Ask(member, kind, Numbered("alive", member.value), [this, member, kind](const Operation& asked) {
       if (asked.fate == OperationFate::kGood) {
-        --serving_left_;
+        unserved_.erase({member, kind});
         return;
       }
       cluster_.scheduler().After(kLivenessRetryNs, kSimulator, [this, member, kind] { AskUntilGood(member, kind); });
@@ -173,7 +189,7 @@ class Simulation {
     monitor.CheckLeasesEnded();
     monitor.Report(CheckRevisions(history));
     monitor.Report(CheckLinearizability(history));
-    CheckEffort(history);
+    CheckEffort();
   }
 
   static std::optional<SeenValue> ReadAtRevision(const coord::Machine& machine, const std::string& key, Revision at) {
@@ -195,14 +211,22 @@ class Simulation {
     }
   }
 
-  // A run that hardly did anything proves nothing.
-  void CheckEffort(const History& history) {
+  std::uint64_t GoodOperations() const {
     std::uint64_t good = 0;
-    for (const Operation& operation : history) good += operation.fate == OperationFate::kGood ? 1 : 0;
-    if (2 * good < history.size() || history.size() < kOperationsMin || nemesis_.faults() < kFaultsMin) {
-      cluster_.monitor().Report("effort", std::to_string(good) + " of " + std::to_string(history.size()) +
-                                              " operations good, " + std::to_string(nemesis_.faults()) + " faults");
-    }
+    for (const Operation& operation : workload_.history()) good += operation.fate == OperationFate::kGood ? 1 : 0;
+    return good;
+  }
+  bool EnoughEffort() const {
+    const std::uint64_t all = workload_.history().size();
+    return 2 * GoodOperations() >= all && all >= kOperationsMin && nemesis_.faults() >= kFaultsMin;
+  }
+
+  // A run that hardly did anything proves nothing.
+  void CheckEffort() {
+    if (EnoughEffort()) return;
+    cluster_.monitor().Report("effort", std::to_string(GoodOperations()) + " of " +
+                                            std::to_string(workload_.history().size()) + " operations good, " +
+                                            std::to_string(nemesis_.faults()) + " faults");
   }
 
   Report MakeReport() {
@@ -235,7 +259,7 @@ class Simulation {
   Workload workload_;
   Background background_;
   Nemesis nemesis_;
-  std::uint64_t serving_left_ = 0;  // requests of the liveness phase that no answer came for yet
+  std::set<std::pair<ReplicaId, OperationKind>> unserved_;  // of the liveness phase
 };
 
 }  // namespace

@@ -13,7 +13,7 @@
 namespace quorate::sim {
 namespace {
 
-constexpr std::uint64_t kSeeds = 100;
+constexpr std::uint64_t kSeeds = 70;
 
 const std::string kPinned = std::string(QUORATE_SOURCE_DIR) + "/tests/sim/";
 
