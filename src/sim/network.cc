@@ -1,6 +1,7 @@
 #include "sim/network.h"
 
 #include <algorithm>
+#include <sstream>
 
 #include "base/check.h"
 
@@ -89,6 +90,16 @@ void Network::Heal(ReplicaId from, ReplicaId to) {
 void Network::HealAll() {
   const std::set<Direction> healed = std::exchange(cuts_, {});
   for (const Direction& direction : healed) ScheduleDelivery(direction);
+}
+
+std::string Network::DescribeLinks() const {
+  std::ostringstream out;
+  for (const auto& [direction, inbox] : inboxes_) {
+    if (!inbox.announced) continue;
+    out << " " << direction.first.value << ">" << direction.second.value << ":" << inbox.announced.value;
+    if (!inbox.frames.empty()) out << "(" << inbox.frames.size() << " under way)";
+  }
+  return out.str();
 }
 
 void Network::CalmDown() {
@@ -223,8 +234,8 @@ void Network::TryConnect(ReplicaId a, ReplicaId b) {
 }
 
 void Network::Announce(ReplicaId at, ReplicaId peer, LinkId link) {
+  if (PairOf(at, peer).current != link) return;  // broken before it was heard of; a newer one may stand already
   Down(at, peer, inboxes_[{peer, at}].announced);
-  if (PairOf(at, peer).current != link) return;  // broken before it was heard of
   inboxes_[{peer, at}].announced = link;
   hosts_.at(at).listener->OnLinkUp(peer, link, hosts_.at(peer).incarnation);
 }

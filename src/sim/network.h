@@ -19,6 +19,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -73,6 +74,8 @@ class Network {
   // From now on it is a good network: near, quick, and nothing is lost by itself.
   void CalmDown();
 
+  // "1>2:7" for each direction whose receiver believes in a link, with the link's number; for reports.
+  std::string DescribeLinks() const;
   std::uint64_t frames_delivered() const { return frames_delivered_; }
   std::uint64_t links_made() const { return last_link_; }
 

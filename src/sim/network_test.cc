@@ -142,6 +142,19 @@ TEST_F(NetworkTest, ALostHostIsSilent) {
   EXPECT_EQ(one_->log, (std::vector<std::string>{"up 1", "down"}));
 }
 
+TEST_F(NetworkTest, HoweverFastLinksBreakBothSidesEndUpOnTheSameOne) {
+  Make({.delay_max_ns = 20 * kMillisecond, .reset_per_million = 0});
+  SeededRandom random(3);
+  for (int i = 0; i < 200; ++i) {
+    network_->ResetLink(kOne, kTwo);
+    Run(random.Below(40 * kMillisecond));
+    if (i % 20 != 0) continue;
+    Run(kSecond);
+    EXPECT_TRUE(one_->current) << "reset " << i;
+    EXPECT_EQ(one_->current, two_->current) << "reset " << i;
+  }
+}
+
 TEST_F(NetworkTest, TheUnorderedModeLosesDoublesAndReorders) {
   Make({.reset_per_million = 0, .unordered = true, .lost_permille = 100, .doubled_permille = 100});
   SendMany(500);

@@ -105,9 +105,13 @@ class Simulation {
 
  private:
   bool Heal() {
+    nemesis_.Stop();
+    // A seed that was hard on its clients goes on longer: it has to show enough that went well.
+    for (std::uint64_t turn = 0; turn == 0 || (turn < kRecoveryTurnsMax && !EnoughEffort()); ++turn) {
+      if (!cluster_.RunUntil(cluster_.scheduler().now() + kRecoveryNs)) return false;
+    }
     workload_.Stop();
     background_.Stop();
-    nemesis_.Stop();
     for (const auto& member : cluster_.members()) {
       for (const OperationKind kind : {OperationKind::kPut, OperationKind::kGet}) {
         unserved_.insert({member->id(), kind});
@@ -141,6 +145,7 @@ class Simulation {
           << " leader " << status.leadership.leader.value_or(ReplicaId()).value << " decided " << status.commit.value
           << " applied " << status.applied.value << " pending " << status.proposals_pending;
     }
+    out << "\n    links" << cluster_.network().DescribeLinks();
     return out.str();
   }
 
