@@ -268,6 +268,10 @@ class Core {
   // Ticks until the core would do something by itself; empty = only an event can wake it. Lets a host sleep and a
   // simulator jump.
   virtual std::optional<Ticks> NextDeadline() const = 0;
+  // What a snapshot of the state machine as of `index` must say: that entry's ballot, and the members as of it (in the
+  // middle of a joint change, both halves). `id` is left for the host to choose. REQUIRES the log's start <= index <=
+  // applied, where the log starts at the last SnapshotTaken, installed or recovered snapshot, or at 0.
+  virtual SnapshotMeta MetaAt(LogIndex index) const = 0;
   virtual void Inspect(Inspector& out) const = 0;
   virtual void CheckInvariants() const = 0;  // aborts on a broken one; called after every step in tests and simulations
   virtual std::unique_ptr<Core> Clone() const = 0;  // for exhaustive exploration

@@ -94,6 +94,9 @@ class ScriptedCore final : public consensus::Core {
     return next;
   }
   std::optional<Ticks> NextDeadline() const override { return std::nullopt; }
+  consensus::SnapshotMeta MetaAt(LogIndex index) const override {
+    return {.id = 0, .last = index, .ballot = {}, .members = {}};
+  }
   void Inspect(consensus::Inspector&) const override {}
   void CheckInvariants() const override {}
   std::unique_ptr<Core> Clone() const override { return nullptr; }

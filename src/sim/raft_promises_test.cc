@@ -35,6 +35,7 @@ class Recovered final : public consensus::Core {
   bool HasReady() const override { return false; }
   consensus::Ready TakeReady() override { return {}; }
   std::optional<Ticks> NextDeadline() const override { return std::nullopt; }
+  consensus::SnapshotMeta MetaAt(LogIndex) const override { return {}; }
   void CheckInvariants() const override {}
   std::unique_ptr<Core> Clone() const override { return nullptr; }
   std::uint64_t Fingerprint() const override { return 0; }

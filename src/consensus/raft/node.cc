@@ -318,6 +318,13 @@ std::optional<Ticks> Node::NextDeadline() const {
   return Ticks(ticks);
 }
 
+SnapshotMeta Node::MetaAt(LogIndex index) const {
+  CHECK(log_.snapshot_last() <= index && index <= delivery_.applied)
+      << "no snapshot can end at " << index.value << ": the log starts after " << log_.snapshot_last().value
+      << ", applied up to " << delivery_.applied.value;
+  return {.id = 0, .last = index, .ballot = {log_.TermAt(index).value().value, ReplicaId()}, .members = members_};
+}
+
 void Node::Inspect(Inspector& out) const {
   out.Text("role", std::holds_alternative<Leader>(role_)      ? "leader"
                    : std::holds_alternative<Candidate>(role_) ? "candidate"

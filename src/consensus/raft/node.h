@@ -58,6 +58,7 @@ class Node final : public Core {
   bool HasReady() const override;
   Ready TakeReady() override;
   std::optional<Ticks> NextDeadline() const override;
+  SnapshotMeta MetaAt(LogIndex index) const override;
   void Inspect(Inspector& out) const override;
   void CheckInvariants() const override;
   std::unique_ptr<Core> Clone() const override { return std::make_unique<Node>(*this); }
