@@ -36,6 +36,10 @@ class GroupMachine final : public Machine {
 
   std::unique_ptr<replica::Outcome> Apply(const consensus::Entry& entry) override;
   LogIndex applied() const override { return applied_; }
+  bool Prepare(const consensus::Entry&, std::function<void()>) override { return true; }
+  LogIndex flushed() const override { return tables_.engine().flushed(); }
+  std::shared_ptr<replica::SnapshotSource> OpenSnapshot() override { return nullptr; }
+  std::unique_ptr<replica::SnapshotSink> BeginInstall(LogIndex) override { return nullptr; }
   void Stamp(std::string& command, std::uint64_t monotonic_ns, std::int64_t wall_ns) override {
     StampCommand(command, time_.Stamp(monotonic_ns), wall_ns);
   }

@@ -75,6 +75,10 @@ class CountingMachine final : public StateMachine {
     return nullptr;
   }
   LogIndex applied() const override { return applied_; }
+  bool Prepare(const consensus::Entry&, std::function<void()>) override { return true; }
+  LogIndex flushed() const override { return LogIndex(); }
+  std::shared_ptr<SnapshotSource> OpenSnapshot() override { return nullptr; }
+  std::unique_ptr<SnapshotSink> BeginInstall(LogIndex) override { return nullptr; }
   void Stamp(std::string&, std::uint64_t, std::int64_t) override {}
   void OnLeadership(const consensus::Leadership&, std::uint64_t) override {}
   std::uint64_t StateHash() const override { return 0; }

@@ -20,6 +20,9 @@ class ObservedMachine final : public replica::StateMachine {
   ObservedMachine(ReplicaId member, coord::Machine& machine, Monitor& monitor, const Scheduler& scheduler)
       : member_(member), machine_(machine), monitor_(monitor), scheduler_(scheduler) {}
 
+  bool Prepare(const consensus::Entry& entry, std::function<void()> ready) override {
+    return machine_.Prepare(entry, std::move(ready));
+  }
   std::unique_ptr<replica::Outcome> Apply(const consensus::Entry& entry) override {
     monitor_.OnDecided(member_, entry);
     std::unique_ptr<replica::Outcome> outcome = machine_.Apply(entry);
@@ -27,6 +30,9 @@ class ObservedMachine final : public replica::StateMachine {
     return outcome;
   }
   LogIndex applied() const override { return machine_.applied(); }
+  LogIndex flushed() const override { return machine_.flushed(); }
+  std::shared_ptr<replica::SnapshotSource> OpenSnapshot() override { return machine_.OpenSnapshot(); }
+  std::unique_ptr<replica::SnapshotSink> BeginInstall(LogIndex last) override { return machine_.BeginInstall(last); }
   void Stamp(std::string& command, std::uint64_t monotonic_ns, std::int64_t wall_ns) override {
     machine_.Stamp(command, monotonic_ns, wall_ns);
     monitor_.OnStamp(command, scheduler_.now());
