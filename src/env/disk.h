@@ -2,9 +2,12 @@
 // at a crash.
 //
 // Blocking calls are for start, recovery and background threads. AppendAndSync is the one asynchronous call, for the
-// log's hot path: a log thread writes and syncs, then posts `done` to the executor given at opening. Thread rule: one
+// log's hot path: a log thread writes and syncs, then posts `done` to the executor given at opening. InBackground runs
+// whole pieces of work elsewhere. Thread rule: one
 // owner per File; Disk: any thread. Paths are relative to the disk's root and use '/'. Errors name the file and the
 // operating system's reason.
+//
+// No space left is RESOURCE_EXHAUSTED, from whichever call met it.
 #pragma once
 
 #include <cstdint>
@@ -48,6 +51,11 @@ class Disk {
   virtual Status Remove(const std::string& path) = 0;
   virtual Status CreateDirectory(const std::string& path) = 0;  // ok if it exists
   virtual Status SyncDirectory(const std::string& path) = 0;
+  // Runs `work`, which may call this Disk and blocks, on a thread of its own (in a simulation: as one task of the
+  // executor, later), then `done` with its result on the executor. Works run one after another, in this order; those
+  // that wait are done before the Disk goes. For what takes longer than a reactor may: removing or allocating
+  // large files.
+  virtual void InBackground(std::function<Status()> work, std::function<void(Status)> done) = 0;
   virtual Status Lock(
       const std::string& path) = 0;  // exclusive until this Disk is destroyed; says who when it is taken
 };

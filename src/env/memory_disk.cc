@@ -1,6 +1,7 @@
 #include "env/memory_disk.h"
 
 #include <algorithm>
+#include <deque>
 #include <optional>
 #include <set>
 #include <utility>
@@ -132,7 +133,10 @@ struct MemoryDisk::State {
   std::vector<std::vector<NameChange>> unsynced_names;  // each inner vector is one operation: all or nothing
   std::map<std::string, Fault> write_faults;
   std::map<std::string, Fault> sync_faults;
+  std::map<DiskOp, Fault> operation_faults;  // count: operations left until then
+  std::uint64_t capacity = 0;
   std::function<std::uint64_t(const std::string&, std::uint64_t)> latency;
+  std::deque<std::function<void()>> background;
   std::vector<DiskRecord> journal;
   DiskCounters counters;
 
@@ -165,6 +169,30 @@ struct MemoryDisk::State {
     return found->second.status;
   }
 
+  Status TakeOperationFault(DiskOp kind) {
+    const auto found = operation_faults.find(kind);
+    if (found == operation_faults.end() || --found->second.count > 0) return Status::Ok();
+    Status status = std::move(found->second.status);
+    operation_faults.erase(found);
+    return status;
+  }
+  std::uint64_t Used() const {
+    std::uint64_t bytes = 0;
+    for (const auto& [name, inode] : live) bytes += kNameBytes + (inode != nullptr ? inode->live.size : 0);
+    return bytes;
+  }
+  std::uint64_t Room() const {
+    if (capacity == 0) return UINT64_MAX;
+    const std::uint64_t now = Used();
+    return now < capacity ? capacity - now : 0;
+  }
+  static Status Full(const std::string& path) { return Status::ResourceExhausted(path + ": No space left on device"); }
+  // Whether a new name may be made.
+  Status Admit(DiskOp kind, const std::string& path) {
+    RETURN_IF_ERROR(TakeOperationFault(kind));
+    return Room() < kNameBytes ? Full(path) : Status::Ok();
+  }
+
   Status Write(Inode& inode, std::uint64_t offset, std::string_view data);
   Status Sync(Inode& inode);
   void CrashData(Inode& inode, Survival survival);
@@ -174,10 +202,16 @@ struct MemoryDisk::State {
 Status MemoryDisk::State::Write(Inode& inode, std::uint64_t offset, std::string_view data) {
   if (stopped) return Down();
   if (Status fault = Take(write_faults, inode.path); !fault.ok()) return fault;
+  RETURN_IF_ERROR(TakeOperationFault(DiskOp::kWrite));
+  const std::uint64_t end = offset + data.size();
+  const std::uint64_t growth = end > inode.live.size ? end - inode.live.size : 0;
+  const std::uint64_t missing = capacity == 0 ? 0 : growth - std::min(growth, Room());
+  data = data.substr(0, data.size() - std::min<std::uint64_t>(missing, data.size()));
   const bool power_goes = Enter({DiskOp::kWrite, inode.path, "", offset, data.size()});
-  inode.Apply(DataChange{offset, std::string(data)});
+  if (!data.empty()) inode.Apply(DataChange{offset, std::string(data)});
   counters.bytes_written += data.size();
-  return power_goes ? Down() : Status::Ok();
+  if (power_goes) return Down();
+  return missing > 0 ? Full(inode.path) : Status::Ok();
 }
 
 Status MemoryDisk::State::Sync(Inode& inode) {
@@ -186,6 +220,7 @@ Status MemoryDisk::State::Sync(Inode& inode) {
     inode.unsynced.clear();  // the live image keeps them, and no later sync will write them
     return fault;
   }
+  RETURN_IF_ERROR(TakeOperationFault(DiskOp::kSync));
   if (Enter({DiskOp::kSync, inode.path, "", 0, 0})) return Down();
   ++counters.syncs;
   if (!sync_lies) inode.MakeDurable();
@@ -302,6 +337,10 @@ class MemoryFile final : public File {
   }
   Status Resize(DiskOp op, std::uint64_t size) {
     if (Dead()) return MemoryDisk::State::Down();
+    RETURN_IF_ERROR(disk_->TakeOperationFault(op));
+    if (size > inode_->live.size && size - inode_->live.size > disk_->Room()) {
+      return MemoryDisk::State::Full(inode_->path);
+    }
     const bool power_goes = disk_->Enter({op, inode_->path, "", size, 0});
     inode_->Apply(SizeChange{size});
     return power_goes ? MemoryDisk::State::Down() : Status::Ok();
@@ -341,6 +380,7 @@ Result<std::unique_ptr<File>> MemoryDisk::Create(const std::string& path) {
   if (state_->stopped) return State::Down();
   if (state_->live.contains(path)) return Status{StatusCode::kAlreadyExists, path + ": the file exists"};
   if (!state_->IsDirectory(ParentOf(path))) return Status::NotFound(path + ": no such directory");
+  RETURN_IF_ERROR(state_->Admit(DiskOp::kCreate, path));
   const bool power_goes = state_->Enter({DiskOp::kCreate, path, "", 0, 0});
   auto inode = std::make_shared<Inode>();
   inode->path = path;
@@ -359,6 +399,7 @@ Status MemoryDisk::Rename(const std::string& from, const std::string& to) {
   std::shared_ptr<Inode> inode = state_->Find(from);
   if (inode == nullptr) return Status::NotFound(from + ": no such file");
   if (!state_->IsDirectory(ParentOf(to))) return Status::NotFound(to + ": no such directory");
+  RETURN_IF_ERROR(state_->TakeOperationFault(DiskOp::kRename));
   const bool power_goes = state_->Enter({DiskOp::kRename, from, to, 0, 0});
   inode->path = to;
   state_->Change({{ParentOf(from), from, nullptr}, {ParentOf(to), to, std::move(inode)}});
@@ -368,6 +409,7 @@ Status MemoryDisk::Rename(const std::string& from, const std::string& to) {
 Status MemoryDisk::Remove(const std::string& path) {
   if (state_->stopped) return State::Down();
   if (state_->Find(path) == nullptr) return Status::NotFound(path + ": no such file");
+  RETURN_IF_ERROR(state_->TakeOperationFault(DiskOp::kRemove));
   const bool power_goes = state_->Enter({DiskOp::kRemove, path, "", 0, 0});
   state_->Change({{ParentOf(path), path, nullptr}});
   return power_goes ? State::Down() : Status::Ok();
@@ -379,6 +421,7 @@ Status MemoryDisk::CreateDirectory(const std::string& directory) {
   if (state_->IsDirectory(path)) return Status::Ok();
   if (state_->live.contains(path)) return Status{StatusCode::kAlreadyExists, path + ": the file exists"};
   if (!state_->IsDirectory(ParentOf(path))) return Status::NotFound(path + ": no such directory");
+  RETURN_IF_ERROR(state_->Admit(DiskOp::kCreateDirectory, path));
   const bool power_goes = state_->Enter({DiskOp::kCreateDirectory, path, "", 0, 0});
   state_->Change({{ParentOf(path), path, nullptr, true}});
   return power_goes ? State::Down() : Status::Ok();
@@ -388,6 +431,7 @@ Status MemoryDisk::SyncDirectory(const std::string& directory) {
   const std::string path = Normal(directory);
   if (state_->stopped) return State::Down();
   if (!state_->IsDirectory(path)) return Status::NotFound(path + ": no such directory");
+  RETURN_IF_ERROR(state_->TakeOperationFault(DiskOp::kSyncDirectory));
   if (state_->Enter({DiskOp::kSyncDirectory, path, "", 0, 0})) return State::Down();
   ++state_->counters.syncs;
   if (state_->sync_lies) return Status::Ok();
@@ -406,12 +450,35 @@ Status MemoryDisk::SyncDirectory(const std::string& directory) {
   return Status::Ok();
 }
 
+void MemoryDisk::InBackground(std::function<Status()> work, std::function<void(Status)> done) {
+  auto run = [state = state_, work = std::move(work), done = std::move(done)] {
+    if (state->stopped) return;
+    Status status = work();
+    if (!state->stopped) done(std::move(status));
+  };
+  // In order: a work never overtakes an earlier one, however the delays are drawn.
+  const std::uint64_t delay = state_->latency ? state_->latency("", 0) : 0;
+  state_->background.push_back(std::move(run));
+  auto next = [state = state_, epoch = state_->epoch] {
+    if (state->epoch != epoch) return;
+    const std::function<void()> first = std::move(state->background.front());
+    state->background.pop_front();
+    first();
+  };
+  if (delay == 0) {
+    state_->executor.Post(std::move(next));
+  } else {
+    state_->executor.After(delay, std::move(next));
+  }
+}
+
 Status MemoryDisk::Lock(const std::string&) {
   return state_->stopped ? State::Down() : Status::Ok();  // one process, one owner
 }
 
 void MemoryDisk::Crash(Survival survival) {
   ++state_->epoch;
+  state_->background.clear();
   state_->stopped = false;
   state_->operations_left = 0;
   std::set<Inode*> seen;
@@ -438,6 +505,15 @@ void MemoryDisk::FailWrites(const std::string& path, std::uint64_t count, Status
 void MemoryDisk::FailSyncs(const std::string& path, std::uint64_t count, Status status) {
   state_->sync_faults[path] = {count, std::move(status)};
 }
+void MemoryDisk::FailOperation(DiskOp kind, std::uint64_t n, Status status) {
+  state_->operation_faults[kind] = {n, std::move(status)};
+}
+void MemoryDisk::SetCapacity(std::uint64_t bytes) {
+  state_->capacity = bytes;
+}
+std::uint64_t MemoryDisk::used() const {
+  return state_->Used();
+}
 void MemoryDisk::SetSyncLies(bool lies) {
   state_->sync_lies = lies;
 }
@@ -450,6 +526,17 @@ void MemoryDisk::FlipBit(const std::string& path, std::uint64_t offset, unsigned
     std::string byte = image->Read(offset, 1);
     byte[0] = static_cast<char>(byte[0] ^ (1u << (bit % 8)));
     image->Write(offset, byte);
+  }
+}
+
+void MemoryDisk::Corrupt(const std::string& path, std::uint64_t offset, std::uint64_t length) {
+  const std::shared_ptr<Inode> inode = state_->Find(path);
+  CHECK(inode != nullptr && offset + length <= inode->live.size) << path << " has no byte " << offset + length;
+  std::string garbage(length, '\0');
+  for (char& c : garbage) c = static_cast<char>(state_->generator.Next());
+  for (Image* image : {&inode->live, &inode->durable}) {
+    if (offset >= image->size) continue;
+    image->Write(offset, std::string_view(garbage).substr(0, image->size - offset));
   }
 }
 

@@ -72,6 +72,7 @@ class MemoryDisk final : public Disk {
   Status Remove(const std::string& path) override;
   Status CreateDirectory(const std::string& path) override;
   Status SyncDirectory(const std::string& path) override;
+  void InBackground(std::function<Status()> work, std::function<void(Status)> done) override;
   Status Lock(const std::string& path) override;
 
   // The power goes and comes back. Files opened before answer UNAVAILABLE from now on.
@@ -81,16 +82,27 @@ class MemoryDisk final : public Disk {
   void StopAfter(std::uint64_t operations);
   bool stopped() const;
 
-  // How long a WriteAndSync takes; default: it completes with the executor's next turn.
+  // How long a WriteAndSync takes, and with an empty path a work in the background; default: it completes with the
+  // executor's next turn.
   void SetLatency(std::function<std::uint64_t(const std::string& path, std::uint64_t bytes)> delay_ns);
   // The next `count` writes (or syncs) of the file fail. A sync that failed has dropped the dirty bytes: a later sync
   // of the same file returns ok without them, as Linux does.
   void FailWrites(const std::string& path, std::uint64_t count, Status status);
   void FailSyncs(const std::string& path, std::uint64_t count, Status status);
+  // The n-th operation of this kind from now (1 = the next) answers `status` and has no effect; one such order at a
+  // time for a kind. For kRemove to kSyncDirectory, whatever the path.
+  void FailOperation(DiskOp kind, std::uint64_t n, Status status);
+  // How many bytes fit: the sizes of all files and kNameBytes for each name. What does not fit is answered with
+  // RESOURCE_EXHAUSTED; of a write, what fits is written. 0 = no limit.
+  static constexpr std::uint64_t kNameBytes = 512;
+  void SetCapacity(std::uint64_t bytes);
+  std::uint64_t used() const;
   // From now on a sync answers ok and makes nothing durable.
   void SetSyncLies(bool lies);
   // The medium changes by itself, in both images. REQUIRES that the file has that byte.
   void FlipBit(const std::string& path, std::uint64_t offset, unsigned bit);
+  // The same for a whole stretch, which becomes garbage drawn from the seed.
+  void Corrupt(const std::string& path, std::uint64_t offset, std::uint64_t length);
   // Replaces or makes a file, durable at once: for tests that prepare a directory.
   void Install(const std::string& path, std::string content);
   // The file as the running system sees it; empty if absent.

@@ -47,6 +47,10 @@ class ManualLog final : public wal::Log {
   void Submit(GroupId, consensus::WriteBatch, std::function<void()> done) override { done_.push_back(std::move(done)); }
   void Load(GroupId, consensus::LoadLog, std::function<void(std::vector<Entry>)> done) override { done({}); }
   Status Close() override { return Status::Ok(); }
+  void Release(GroupId, const consensus::SnapshotMeta&, LogIndex) override {}
+  LogIndex first(GroupId) const override { return LogIndex(1); }
+  std::uint64_t bytes() const override { return 0; }
+  bool low_on_space() const override { return false; }
   wal::LogStats stats() const override { return {}; }
   void CompleteOne() {
     std::function<void()> done = std::move(done_.front());

@@ -100,6 +100,10 @@ class LogImpl final : public Log {
   consensus::Recovered TakeRecovered(GroupId group) override;
   void Submit(GroupId group, consensus::WriteBatch batch, std::function<void()> done) override;
   void Load(GroupId group, consensus::LoadLog wanted, LoadDone done) override;
+  void Release(GroupId group, const consensus::SnapshotMeta& meta, LogIndex keep_from) override;
+  LogIndex first(GroupId group) const override;
+  std::uint64_t bytes() const override { return stats().segments * options_.segment_bytes; }
+  bool low_on_space() const override { return false; }
   Status Close() override;
   LogStats stats() const override;
 
@@ -517,6 +521,14 @@ Result<std::vector<consensus::Entry>> LogImpl::Read(GroupId group, const consens
     entries.push_back(std::move(entry->second));
   }
   return entries;
+}
+
+// Nothing is given back yet: a start finds all of it, which is as good.
+void LogImpl::Release(GroupId, const consensus::SnapshotMeta&, LogIndex) {}
+
+LogIndex LogImpl::first(GroupId group) const {
+  const auto found = groups_.find(group);
+  return found == groups_.end() ? LogIndex(1) : std::max(found->second.index.first(), LogIndex(1));
 }
 
 // ---- The end

@@ -13,10 +13,19 @@
 //     it was never acknowledged.
 //  4. After a failed write or sync the log accepts nothing more and calls `on_failure` once (a sync that failed may
 //     have dropped the dirty pages: trying again would lie).
+//  5. What a group released, and only that, is missing after a start: recovered.snapshot is the last release's meta,
+//  and
+//     the log after it is whole. Files go once no group needs anything in them and a durable write says so.
 //
-// Memory: 16 bytes for each entry in the log (where it stands), each group's hard state, and the batches on their way
-// to disk; payloads are read back from the files. How much may be on its way is bounded by the cores
+// Memory: 16 bytes for each entry that Load can still give (where it stands), each group's hard state, and the batches
+// on their way to disk; payloads are read back from the files. How much may be on its way is bounded by the cores
 // (consensus::Options); 1 GiB is a CHECK.
+//
+// A full disk: segments are allocated before they are needed, and the file `reserve` is one more. When the next
+// segment cannot be allocated, `on_space(true)` asks the server to refuse new client writes; what still comes is
+// written to the present segment and then to the reserve. When that is full too, batches wait, as on a slow disk. Once
+// a second the log tries again, and `on_space(false)` says that there is room for both. No write is begun that may find
+// no room half way.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +37,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "consensus/core.h"
+#include "env/clock.h"
 #include "env/disk.h"
 #include "env/executor.h"
 
@@ -45,17 +55,25 @@ struct Identity {
 struct LogOptions {
   Identity identity;
   std::string directory = "wal";              // below the disk's root
-  std::uint64_t segment_bytes = 64 << 20;     // a segment is closed once it is larger; preallocated to this
+  std::uint64_t segment_bytes = 16 << 20;     // allocated at once; a larger batch makes its segment larger
   std::uint64_t mark_delay_ns = 100'000'000;  // when a lone durable mark follows a batch
   bool alone = false;                         // the cluster's only member: the advice on damage differs
-  std::function<void(Status)> on_failure;     // the disk failed: the node must stop
+  // Released segments are kept in `directory`/archive for this long, for point-in-time restore; 0 = not at all.
+  std::uint64_t retention_ns = 0;
+  const env::Clock* clock = nullptr;       // names them by their time; needed with retention_ns only
+  std::function<void(Status)> on_failure;  // the disk failed: the node must stop
+  std::function<void(bool low)> on_space;  // the disk is full, or no longer; may be empty
 };
 
 struct LogStats {
-  std::uint64_t batches = 0;   // WriteBatches made durable
-  std::uint64_t syncs = 0;     // syncs they took
-  std::uint64_t bytes = 0;     // written
-  std::uint64_t segments = 0;  // on disk now
+  std::uint64_t batches = 0;     // WriteBatches made durable
+  std::uint64_t syncs = 0;       // syncs they took
+  std::uint64_t bytes = 0;       // written
+  std::uint64_t segments = 0;    // on disk now, the archive not counted
+  std::uint64_t released = 0;    // segments removed or archived in this life
+  std::uint64_t rewritten = 0;   // entries rewritten forward
+  std::uint64_t disk_bytes = 0;  // as bytes()
+  bool low_on_space = false;
 };
 
 class Log {
@@ -73,10 +91,24 @@ class Log {
   // Makes a batch durable, then calls `done` (batch.sync = false: may wait for the next batch that syncs).
   virtual void Submit(GroupId group, consensus::WriteBatch batch, std::function<void()> done) = 0;
   // Reads entries of [first, last] back, at most bytes_max of payload but at least one; gives none when `first` is not
-  // there any more. Sees every batch submitted before it. Reads files on the executor's thread, so keep bytes_max low
-  // enough for a reactor (a message's worth).
+  // there any more, or was released and its file is damaged (the log says so). Sees every batch submitted before it.
+  // Reads files on the executor's thread, so keep bytes_max low enough for a reactor (a message's worth).
   virtual void Load(GroupId group, consensus::LoadLog wanted,
                     std::function<void(std::vector<consensus::Entry>)> done) = 0;
+  // The state machine needs nothing up to meta.last again: after a start, recovered.snapshot is `meta` and the log
+  // begins after it. Entries from `keep_from` on (at most meta.last + 1) can still be loaded in this life, for
+  // followers; those below are gone at once. `meta` must say ballot and membership as of meta.last
+  // (consensus::Core::MetaAt). Durable with the next write, or within twice mark_delay_ns; until then a start finds the
+  // former state, which is as good. Call it often (each 16 MiB or so): what is not released is read at a start and held
+  // in memory. A `meta` that is not newer than the last only moves keep_from. One beyond the end of the log is ignored:
+  // it must be told again.
+  virtual void Release(GroupId group, const consensus::SnapshotMeta& meta, LogIndex keep_from) = 0;
+  void Release(GroupId group, const consensus::SnapshotMeta& meta) { Release(group, meta, meta.last.Next()); }
+  // The lowest index that Load gives, if the log holds any from there on.
+  virtual LogIndex first(GroupId group) const = 0;
+  virtual std::uint64_t bytes() const = 0;  // of segments on disk, the archive not counted
+  virtual bool low_on_space() const = 0;    // what on_space said last
+
   // Writes the last durable mark and syncs; blocking, for SIGTERM. Nothing may be submitted afterwards. A write under
   // way is left to end by itself: it carries the mark for the one before it, and nobody was told of its own batches.
   virtual Status Close() = 0;

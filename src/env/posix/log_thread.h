@@ -1,4 +1,5 @@
-// LogThread: the one thread on which the log's writes and syncs block, so that no reactor does.
+// LogThread: a thread on which file work blocks, so that no reactor does. PosixDisk has two: one for the log's writes
+// and syncs, one for work in the background.
 //
 // Runs jobs one after another in the order in which they were added; its destructor finishes those that wait. Owned by
 // PosixDisk. Thread rule: Add from any thread.

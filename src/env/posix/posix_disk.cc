@@ -225,6 +225,12 @@ Status PosixDisk::SyncDirectory(const std::string& path) {
   return Status::Ok();
 }
 
+void PosixDisk::InBackground(std::function<Status()> work, std::function<void(Status)> done) {
+  background_thread_.Add([&executor = executor_, work = std::move(work), done = std::move(done)]() mutable {
+    executor.Post([done = std::move(done), status = work()] { done(status); });
+  });
+}
+
 Status PosixDisk::Lock(const std::string& path) {
   const std::lock_guard<std::mutex> guard(locks_mutex_);
   if (locks_.contains(path)) return Status::Ok();
@@ -237,10 +243,11 @@ Status PosixDisk::Lock(const std::string& path) {
     return Status::FailedPrecondition(full + ": " + HolderOf(fd) +
                                       " uses this directory: stop it, or use another data directory");
   }
-  // For the message above only: the lock is the flock, so a stale number does no harm.
+  // For the message above only: the lock is the flock, so a stale number does no harm, nor does none on a full disk.
   const std::string pid = std::to_string(::getpid()) + "\n";
   if (::ftruncate(fd, 0) != 0) return Failure(full, "cannot truncate", errno);
-  RETURN_IF_ERROR(WriteFully(fd, full, 0, pid));
+  const Status noted = WriteFully(fd, full, 0, pid);
+  if (!noted.ok() && noted.code() != StatusCode::kResourceExhausted) return noted;
   locks_[path] = std::move(file);
   return Status::Ok();
 }

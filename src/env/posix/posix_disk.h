@@ -36,6 +36,7 @@ class PosixDisk final : public Disk {
   Status Remove(const std::string& path) override;
   Status CreateDirectory(const std::string& path) override;
   Status SyncDirectory(const std::string& path) override;
+  void InBackground(std::function<Status()> work, std::function<void(Status)> done) override;
   Status Lock(const std::string& path) override;
 
  private:
@@ -48,7 +49,8 @@ class PosixDisk final : public Disk {
   Executor& executor_;
   std::mutex locks_mutex_;
   std::map<std::string, std::shared_ptr<Descriptor>> locks_;
-  LogThread log_thread_;  // last: ends first, with its jobs done
+  LogThread log_thread_;         // these two last: they end first, with their jobs done,
+  LogThread background_thread_;  // and this one before the other, because its jobs may use files
 };
 
 }  // namespace quorate::env
