@@ -32,6 +32,13 @@ enum class Kind : std::uint8_t {
   kExpire = 8,
   kAdvanceTime = 9,
   kPublishMember = 10,
+  kRaiseFeatureLevel = 11,
+  kAddMember = 12,
+  kRemoveMember = 13,
+  kUpdateMember = 14,
+  kPromoteMember = 15,
+  kReplaceMember = 16,
+  kAlarm = 17,
 };
 enum class OpKind : std::uint8_t { kEmpty = 0, kRange = 1, kPut = 2, kDeleteRange = 3, kTxn = 4 };
 
@@ -90,6 +97,47 @@ class Encoder {
     out_.PutBytes(member.name);
     Strings(member.peer_urls);
     Strings(member.client_urls);
+  }
+  void operator()(const RaiseFeatureLevel& raise) {
+    PutKind(Kind::kRaiseFeatureLevel);
+    out_.PutVarint(raise.level);
+    out_.PutVarint(raise.members.size());
+    for (const InitialMember& member : raise.members) {
+      out_.PutId(member.id);
+      out_.PutBytes(member.name);
+      Strings(member.peer_urls);
+    }
+  }
+  void operator()(const AddMember& add) {
+    PutKind(Kind::kAddMember);
+    out_.PutId(add.id);
+    Strings(add.peer_urls);
+    out_.PutBool(add.learner);
+  }
+  void operator()(const RemoveMember& remove) {
+    PutKind(Kind::kRemoveMember);
+    out_.PutId(remove.id);
+  }
+  void operator()(const UpdateMember& update) {
+    PutKind(Kind::kUpdateMember);
+    out_.PutId(update.id);
+    Strings(update.peer_urls);
+  }
+  void operator()(const PromoteMember& promote) {
+    PutKind(Kind::kPromoteMember);
+    out_.PutId(promote.id);
+  }
+  void operator()(const ReplaceMember& replace) {
+    PutKind(Kind::kReplaceMember);
+    out_.PutId(replace.old_id);
+    out_.PutId(replace.id);
+    Strings(replace.peer_urls);
+  }
+  void operator()(const AlarmRequest& request) {
+    PutKind(Kind::kAlarm);
+    out_.PutBool(request.activate);
+    out_.PutId(request.alarm.member);
+    out_.Put8(static_cast<std::uint8_t>(request.alarm.type));
   }
 
   void Head(const Envelope& envelope) {
@@ -259,16 +307,55 @@ class Decoder {
       case Kind::kAdvanceTime:
         body->emplace<AdvanceTime>();
         return true;
-      case Kind::kPublishMember: {
-        auto& member = body->emplace<PublishMember>();
-        member.id = in_.GetId<ReplicaId>();
-        member.name = in_.GetBytes();
-        Read(&member.peer_urls);
-        Read(&member.client_urls);
+      default:
+        return ClusterBody(static_cast<Kind>(kind), body);
+    }
+  }
+
+  bool ClusterBody(Kind kind, CommandBody* body) {
+    switch (kind) {
+      case Kind::kPublishMember:
+        Read(&body->emplace<PublishMember>());
+        return true;
+      case Kind::kRaiseFeatureLevel:
+        Read(&body->emplace<RaiseFeatureLevel>());
+        return true;
+      case Kind::kAddMember: {
+        auto& add = body->emplace<AddMember>();
+        add.id = in_.GetId<ReplicaId>();
+        Read(&add.peer_urls);
+        add.learner = in_.GetBool();
         return true;
       }
+      case Kind::kRemoveMember:
+        body->emplace<RemoveMember>().id = in_.GetId<ReplicaId>();
+        return true;
+      case Kind::kUpdateMember: {
+        auto& update = body->emplace<UpdateMember>();
+        update.id = in_.GetId<ReplicaId>();
+        Read(&update.peer_urls);
+        return true;
+      }
+      case Kind::kPromoteMember:
+        body->emplace<PromoteMember>().id = in_.GetId<ReplicaId>();
+        return true;
+      case Kind::kReplaceMember: {
+        auto& replace = body->emplace<ReplaceMember>();
+        replace.old_id = in_.GetId<ReplicaId>();
+        replace.id = in_.GetId<ReplicaId>();
+        Read(&replace.peer_urls);
+        return true;
+      }
+      case Kind::kAlarm: {
+        auto& request = body->emplace<AlarmRequest>();
+        request.activate = in_.GetBool();
+        request.alarm.member = in_.GetId<ReplicaId>();
+        request.alarm.type = static_cast<AlarmType>(in_.Get8());
+        return true;
+      }
+      default:
+        return false;
     }
-    return false;
   }
 
   std::uint8_t Flags(std::uint8_t known) {
@@ -280,6 +367,24 @@ class Decoder {
   void Read(std::vector<std::string>* strings) {
     strings->resize(in_.GetCount());
     for (std::string& text : *strings) text = in_.GetBytes();
+  }
+  void Read(PublishMember* member) {
+    member->id = in_.GetId<ReplicaId>();
+    member->name = in_.GetBytes();
+    Read(&member->peer_urls);
+    Read(&member->client_urls);
+  }
+  void Read(RaiseFeatureLevel* raise) {
+    const std::uint64_t level = in_.GetVarint();
+    if (level > UINT32_MAX) return in_.Fail();
+    raise->level = static_cast<std::uint32_t>(level);
+    const std::size_t members = in_.GetCount(3);
+    for (std::size_t i = 0; i < members && in_.ok(); ++i) {
+      InitialMember& member = raise->members.emplace_back();
+      member.id = in_.GetId<ReplicaId>();
+      member.name = in_.GetBytes();
+      Read(&member.peer_urls);
+    }
   }
   void Read(PutRequest* put) {
     const std::uint8_t flags = Flags(kFlagPrevKv | kFlagIgnoreValue | kFlagIgnoreLease);

@@ -15,6 +15,7 @@
 #include "base/bytes.h"
 #include "base/ids.h"
 #include "base/result.h"
+#include "coord/cluster/types.h"
 #include "coord/kv/types.h"
 #include "coord/session/types.h"
 #include "replica/state_machine.h"
@@ -47,16 +48,11 @@ struct Envelope {
 
 struct AdvanceTime {};  // an otherwise idle leader lets cluster time be logged
 struct AdvanceTimeResponse {};
-struct PublishMember {  // a member tells the cluster its name and client URLs at start
-  ReplicaId id;
-  std::string name;
-  std::vector<std::string> peer_urls;
-  std::vector<std::string> client_urls;
-};
-struct PublishMemberResponse {};
 
-using CommandBody = std::variant<PutRequest, DeleteRangeRequest, TxnRequest, CompactRequest, LeaseGrantRequest,
-                                 LeaseRevokeRequest, LeaseRenewRequest, ExpireRequest, AdvanceTime, PublishMember>;
+using CommandBody =
+    std::variant<PutRequest, DeleteRangeRequest, TxnRequest, CompactRequest, LeaseGrantRequest, LeaseRevokeRequest,
+                 LeaseRenewRequest, ExpireRequest, AdvanceTime, PublishMember, RaiseFeatureLevel, AddMember,
+                 RemoveMember, UpdateMember, PromoteMember, ReplaceMember, AlarmRequest>;
 struct Command {
   Envelope envelope;
   CommandBody body;
@@ -69,7 +65,8 @@ void StampCommand(std::string& encoded, std::uint64_t cluster_time_ns, std::int6
 
 using ResponseBody =
     std::variant<std::monostate, PutResponse, DeleteRangeResponse, TxnResponse, CompactResponse, LeaseGrantResponse,
-                 LeaseRevokeResponse, LeaseRenewResponse, ExpireResponse, AdvanceTimeResponse, PublishMemberResponse>;
+                 LeaseRevokeResponse, LeaseRenewResponse, ExpireResponse, AdvanceTimeResponse, PublishMemberResponse,
+                 RaiseFeatureLevelResponse, MembersResponse, AlarmResponse>;
 struct CommandOutcome final : replica::Outcome {
   Status status;          // why it was refused; texts are etcd's
   Revision revision = 0;  // the store's after this command: what a response header carries

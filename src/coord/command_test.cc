@@ -87,6 +87,13 @@ TEST(CommandFormatTest, GoldenBytesOfVersionOne) {
   EXPECT_EQ(encode(LeaseRenewRequest{3}), plain + "0706");
   EXPECT_EQ(encode(ExpireRequest{{1, 2}}), plain + "08020204");
   EXPECT_EQ(encode(PublishMember{ReplicaId(2), "n2", {"p"}, {"c", "d"}}), plain + "0a02026e320101700201630164");
+  EXPECT_EQ(encode(RaiseFeatureLevel{2, {{ReplicaId(2), "n2", {"p", "q"}}}}), plain + "0b020102026e320201700171");
+  EXPECT_EQ(encode(AddMember{ReplicaId(3), {"p"}, true}), plain + "0c0301017001");
+  EXPECT_EQ(encode(RemoveMember{ReplicaId(300)}), plain + "0dac02");
+  EXPECT_EQ(encode(UpdateMember{ReplicaId(3), {"p"}}), plain + "0e03010170");
+  EXPECT_EQ(encode(PromoteMember{ReplicaId(3)}), plain + "0f03");
+  EXPECT_EQ(encode(ReplaceMember{ReplicaId(3), ReplicaId(4), {"p"}}), plain + "100304010170");
+  EXPECT_EQ(encode(AlarmRequest{true, {ReplicaId(3), AlarmType::kNoSpace}}), plain + "11010301");
   EXPECT_EQ(encode(FullTxn()),
             plain +
                 "03"  // transaction
@@ -237,8 +244,29 @@ TxnRequest AnyTxn(int depth) {
   for (int i = *rc::gen::inRange(0, 3); i > 0; --i) txn.failure.push_back(AnyOp(depth));
   return txn;
 }
+ReplicaId AnyReplica() {
+  return ReplicaId(Any<std::uint64_t>());
+}
+CommandBody AnyClusterBody() {
+  switch (*rc::gen::inRange(0, 7)) {
+    case 0:
+      return RaiseFeatureLevel{Any<std::uint32_t>(), {{AnyReplica(), AnyText(), {AnyText()}}, {}}};
+    case 1:
+      return AddMember{AnyReplica(), {AnyText(), AnyText()}, Any<bool>()};
+    case 2:
+      return RemoveMember{AnyReplica()};
+    case 3:
+      return UpdateMember{AnyReplica(), {AnyText()}};
+    case 4:
+      return PromoteMember{AnyReplica()};
+    case 5:
+      return ReplaceMember{AnyReplica(), AnyReplica(), {AnyText()}};
+    default:
+      return AlarmRequest{Any<bool>(), {AnyReplica(), static_cast<AlarmType>(Any<std::uint8_t>())}};
+  }
+}
 CommandBody AnyBody() {
-  switch (*rc::gen::inRange(0, 10)) {
+  switch (*rc::gen::inRange(0, 11)) {
     case 0:
       return AnyPut();
     case 1:
@@ -257,6 +285,8 @@ CommandBody AnyBody() {
       return ExpireRequest{Any<std::vector<std::int64_t>>()};
     case 8:
       return AdvanceTime{};
+    case 9:
+      return AnyClusterBody();
     default:
       return PublishMember{ReplicaId(Any<std::uint64_t>()), AnyText(), {AnyText()}, {AnyText(), AnyText()}};
   }
