@@ -1,10 +1,26 @@
 #include "coord/admission.h"
 
+#include <variant>
+
+#include "coord/cluster/alarms.h"
+#include "coord/cluster/feature_level.h"
+#include "coord/errors.h"
+#include "coord/machine.h"
+
 namespace quorate::coord {
+namespace {
+
+template <class... Kinds>
+bool IsOneOf(const CommandBody& body) {
+  return (std::holds_alternative<Kinds>(body) || ...);
+}
+
+}  // namespace
 
 Status Admission::AdmitCommand(const Command& command) const {
   RETURN_IF_ERROR(CheckAuth(command.envelope, command.body));
-  RETURN_IF_ERROR(CheckQuota(command.body));
+  RETURN_IF_ERROR(CheckLevel(command.body));
+  RETURN_IF_ERROR(CheckAlarms(command.body));
   RETURN_IF_ERROR(CheckFences(command.envelope));
   RETURN_IF_ERROR(CheckIntents(command.body));
   RETURN_IF_ERROR(CheckDuplicate(command.envelope));
@@ -19,7 +35,24 @@ Status Admission::AdmitRead(std::string_view key, std::string_view end) const {
 Status Admission::CheckAuth(const Envelope&, const CommandBody&) const {
   return {};
 }
-Status Admission::CheckQuota(const CommandBody&) const {
+// Nobody proposes these at level 1, but a frontend that is asked at the wrong moment.
+Status Admission::CheckLevel(const CommandBody& body) const {
+  if (level_.now() < 2 &&
+      IsOneOf<AddMember, RemoveMember, UpdateMember, PromoteMember, ReplaceMember, AlarmRequest>(body)) {
+    return errors::NotCapable();
+  }
+  return {};
+}
+// Sizes are compared with the quota before a command is proposed, by the member that was asked, because the quota is a
+// flag of each. What is logged is the alarm, and that is what all members judge by.
+Status Admission::CheckAlarms(const CommandBody& body) const {
+  if (alarms_.empty()) return {};
+  if (alarms_.Active(AlarmType::kCorrupt) &&
+      IsOneOf<PutRequest, DeleteRangeRequest, TxnRequest, CompactRequest, LeaseGrantRequest, LeaseRevokeRequest>(
+          body)) {
+    return errors::Corrupt();
+  }
+  if (alarms_.Active(AlarmType::kNoSpace) && NeedsSpace(body)) return errors::NoSpace();
   return {};
 }
 Status Admission::CheckFences(const Envelope&) const {

@@ -15,21 +15,30 @@
 
 namespace quorate::coord {
 
+class Alarms;
+class FeatureLevel;
+
 class Admission {
  public:
+  Admission(const Alarms& alarms, const FeatureLevel& level) : alarms_(alarms), level_(level) {}
+
   Status AdmitCommand(const Command& command) const;
   // `key`, `end`: the range that is read, as in RangeRequest.
   Status AdmitRead(std::string_view key, std::string_view end) const;
 
  private:
   Status CheckAuth(const Envelope& envelope, const CommandBody& body) const;
-  Status CheckQuota(const CommandBody& body) const;
+  Status CheckLevel(const CommandBody& body) const;
+  Status CheckAlarms(const CommandBody& body) const;
   Status CheckFences(const Envelope& envelope) const;
   Status CheckIntents(const CommandBody& body) const;
   Status CheckDuplicate(const Envelope& envelope) const;
   Status CheckSessionGap(const Envelope& envelope) const;
   Status CheckReadAuth(std::string_view key, std::string_view end) const;
   Status CheckReadIntents(std::string_view key, std::string_view end) const;
+
+  const Alarms& alarms_;
+  const FeatureLevel& level_;
 };
 
 }  // namespace quorate::coord

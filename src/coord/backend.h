@@ -24,14 +24,6 @@ struct RequestContext {
   std::uint64_t trace_id = 0;
 };
 
-struct MemberInfo {
-  ReplicaId id;
-  std::string name;
-  std::vector<std::string> peer_urls;
-  std::vector<std::string> client_urls;  // empty until the member has published them
-  bool learner = false;
-};
-
 struct ClusterView {
   ClusterId cluster;
   ReplicaId self;
@@ -54,6 +46,8 @@ class Backend {
   virtual Machine& machine() = 0;  // reads and watches of this member; on the reactor's thread
   virtual ClusterView cluster() const = 0;
   virtual std::vector<MemberInfo> members() const = 0;
+  // Ok once `to` leads. Only on the leader ("not leader" elsewhere), and only to a voter.
+  virtual void MoveLeader(const RequestContext& context, ReplicaId to, std::function<void(Status)> done) = 0;
 };
 
 }  // namespace quorate::coord

@@ -130,6 +130,27 @@ Status CheckLevel(const TxnRequest& request, std::size_t budget, std::size_t dep
   return CheckOps(request.failure, budget - used, depth);
 }
 
+// etcd's estimates of what its storage adds to a record.
+constexpr std::uint64_t kRecordOverheadBytes = 256;
+constexpr std::uint64_t kLeaseOverheadBytes = 64;
+
+std::uint64_t CostOf(const PutRequest& put) {
+  return kRecordOverheadBytes + put.key.size() + put.value.size();
+}
+std::uint64_t CostOf(const TxnRequest& txn);
+std::uint64_t CostOf(const std::vector<RequestOp>& ops) {
+  std::uint64_t cost = 0;
+  for (const RequestOp& op : ops) {
+    if (const auto* put = std::get_if<PutRequest>(&op)) cost += CostOf(*put);
+    const auto* nested = std::get_if<std::shared_ptr<const TxnRequest>>(&op);
+    if (nested != nullptr && *nested != nullptr) cost += CostOf(**nested);
+  }
+  return cost;
+}
+std::uint64_t CostOf(const TxnRequest& txn) {
+  return std::max(CostOf(txn.success), CostOf(txn.failure));
+}
+
 bool OnlyRanges(const std::vector<RequestOp>& ops) {
   return std::all_of(ops.begin(), ops.end(),
                      [](const RequestOp& op) { return std::holds_alternative<RangeRequest>(op); });
@@ -139,6 +160,16 @@ bool OnlyRanges(const std::vector<RequestOp>& ops) {
 
 bool IsReadOnly(const TxnRequest& request) {
   return OnlyRanges(request.success) && OnlyRanges(request.failure);
+}
+
+bool NeedsSpace(const CommandBody& body) {
+  return SpaceCost(body) > 0;
+}
+
+std::uint64_t SpaceCost(const CommandBody& body) {
+  if (const auto* put = std::get_if<PutRequest>(&body)) return CostOf(*put);
+  if (const auto* txn = std::get_if<TxnRequest>(&body)) return CostOf(*txn);
+  return std::holds_alternative<LeaseGrantRequest>(body) ? kLeaseOverheadBytes : 0;
 }
 
 Status CheckRange(const RangeRequest& request) {

@@ -62,8 +62,29 @@ RequestOp AnyOp(int depth) {
       return std::make_shared<const TxnRequest>(AnyTxn(depth - 1));
   }
 }
+ReplicaId AnyReplica() {
+  return ReplicaId(*rc::gen::inRange<std::uint64_t>(1, 5));
+}
+CommandBody AnyClusterBody() {
+  switch (*rc::gen::inRange(0, 7)) {
+    case 0:
+      return RaiseFeatureLevel{2, {{AnyReplica(), AnyKey(), {AnyKey()}}}};
+    case 1:
+      return AddMember{AnyReplica(), {AnyKey()}, *rc::gen::arbitrary<bool>()};
+    case 2:
+      return RemoveMember{AnyReplica()};
+    case 3:
+      return UpdateMember{AnyReplica(), {AnyKey()}};
+    case 4:
+      return PromoteMember{AnyReplica()};
+    case 5:
+      return ReplaceMember{AnyReplica(), AnyReplica(), {AnyKey()}};
+    default:
+      return AlarmRequest{*rc::gen::inRange(0, 3) == 0, {AnyReplica(), AlarmType::kNoSpace}};
+  }
+}
 CommandBody AnyBody() {
-  switch (*rc::gen::inRange(0, 12)) {
+  switch (*rc::gen::inRange(0, 14)) {
     case 0:
     case 1:
       return AnyPut();
@@ -83,6 +104,9 @@ CommandBody AnyBody() {
       return LeaseRenewRequest{AnyLease()};
     case 10:
       return ExpireRequest{{AnyLease(), AnyLease()}};
+    case 11:
+    case 12:
+      return AnyClusterBody();
     default:
       return PublishMember{ReplicaId(*rc::gen::inRange<std::uint64_t>(1, 3)), AnyKey(), {AnyKey()}, {}};
   }
@@ -112,6 +136,12 @@ class Printer {
   void operator()(const std::shared_ptr<const TxnResponse>& txn) { (*this)(*txn); }
   void operator()(const LeaseGrantResponse& grant) { out_ << "granted " << grant.ttl; }
   void operator()(const LeaseRenewResponse& renew) { out_ << "renewed " << renew.ttl; }
+  void operator()(const MembersResponse& response) {
+    for (const MemberInfo& member : response.members) {
+      out_ << member.id.value << " " << member.name << (member.learner ? " learns; " : "; ");
+    }
+  }
+  void operator()(const AlarmResponse& response) { out_ << "alarms " << response.alarms.size(); }
   template <class Other>
   void operator()(const Other&) {
     out_ << "done";

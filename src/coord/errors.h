@@ -46,4 +46,38 @@ inline Status LeaseTtlTooLarge() {
   return Status::OutOfRange("etcdserver: too large lease TTL");
 }
 
+inline Status NoSpace() {
+  return Status::ResourceExhausted("etcdserver: mvcc: database space exceeded");
+}
+inline Status Corrupt() {
+  return Status::DataLoss("etcdserver: corrupt cluster");
+}
+inline Status NotCapable() {
+  return Status::FailedPrecondition("etcdserver: not capable");
+}
+inline Status MemberExists() {
+  return Status::FailedPrecondition("etcdserver: member ID already exist");
+}
+inline Status PeerUrlExists() {
+  return Status::FailedPrecondition("etcdserver: Peer URLs already exists");
+}
+inline Status MemberNotFound() {
+  return Status::NotFound("etcdserver: member not found");
+}
+inline Status BadMemberUrls() {
+  return Status::InvalidArgument("etcdserver: given member URLs are invalid");
+}
+inline Status NotEnoughStarted() {
+  return Status::FailedPrecondition("etcdserver: re-configuration failed due to not enough started members");
+}
+inline Status NotALearner() {
+  return Status::FailedPrecondition("etcdserver: can only promote a learner member");
+}
+inline Status LearnerNotReady() {
+  return Status::FailedPrecondition("etcdserver: can only promote a learner member which is in sync with leader");
+}
+inline Status TooManyLearners() {
+  return Status::FailedPrecondition("etcdserver: too many learner members in cluster");
+}
+
 }  // namespace quorate::coord::errors

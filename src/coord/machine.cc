@@ -7,10 +7,12 @@
 #include "base/bug.h"
 #include "base/check.h"
 #include "coord/admission.h"
+#include "coord/cluster/alarms.h"
+#include "coord/cluster/feature_level.h"
+#include "coord/cluster/members.h"
 #include "coord/errors.h"
 #include "coord/kv/kv_executor.h"
 #include "coord/kv/range.h"
-#include "coord/members.h"
 #include "coord/session/expiry.h"
 #include "coord/session/sessions.h"
 #include "coord/tables.h"
@@ -30,8 +32,11 @@ class GroupMachine final : public Machine {
         time_(tables_),
         sessions_(tables_, *mvcc_, options.min_lease_ttl),
         members_(tables_),
+        alarms_(tables_),
+        level_(tables_, options.feature_level_max),
         kv_(*mvcc_, sessions_),
         watches_(*mvcc_),
+        admission_(alarms_, level_),
         applied_(engine.applied()) {}
 
   std::unique_ptr<replica::Outcome> Apply(const consensus::Entry& entry) override;
@@ -55,7 +60,11 @@ class GroupMachine final : public Machine {
   }
   std::vector<std::int64_t> Leases() const override { return sessions_.All(); }
   Result<HashKv> Hash(Revision at) const override;
-  std::vector<PublishedMember> members() const override { return members_.All(); }
+  std::vector<MemberInfo> members() const override { return members_.All(); }
+  std::vector<ReplicaId> removed_members() const override { return members_.Removed(); }
+  std::uint64_t member_changes() const override { return members_.changes(); }
+  std::vector<Alarm> alarms() const override { return alarms_.All(); }
+  std::uint32_t feature_level() const override { return level_.now(); }
   std::uint64_t size_bytes() const override { return mvcc_->size_bytes(); }
   std::uint64_t size_in_use_bytes() const override { return mvcc_->size_in_use_bytes(); }
   WatchHub& watches() override { return watches_; }
@@ -77,9 +86,15 @@ class GroupMachine final : public Machine {
   void Execute(const ExpireRequest& expire, CommandOutcome* outcome);
   void Execute(const AdvanceTime&, CommandOutcome* outcome) { outcome->body = AdvanceTimeResponse{}; }
   void Execute(const PublishMember& member, CommandOutcome* outcome) {
-    members_.Publish(member);
-    outcome->body = PublishMemberResponse{};
+    Settle(members_.Publish(member, level_.now()), outcome);
   }
+  void Execute(const RaiseFeatureLevel& raise, CommandOutcome* outcome);
+  void Execute(const AddMember& add, CommandOutcome* outcome) { Settle(members_.Execute(add), outcome); }
+  void Execute(const RemoveMember& remove, CommandOutcome* outcome) { Settle(members_.Execute(remove), outcome); }
+  void Execute(const UpdateMember& update, CommandOutcome* outcome) { Settle(members_.Execute(update), outcome); }
+  void Execute(const PromoteMember& promote, CommandOutcome* outcome) { Settle(members_.Execute(promote), outcome); }
+  void Execute(const ReplaceMember& replace, CommandOutcome* outcome) { Settle(members_.Execute(replace), outcome); }
+  void Execute(const AlarmRequest& alarm, CommandOutcome* outcome) { outcome->body = alarms_.Execute(alarm); }
 
   template <class Request>
   void ExecuteKv(const Request& request, CommandOutcome* outcome) {
@@ -103,6 +118,8 @@ class GroupMachine final : public Machine {
   ClusterTime time_;
   Sessions sessions_;
   Members members_;
+  Alarms alarms_;
+  FeatureLevel level_;
   KvExecutor kv_;
   AppliedWatchHub watches_;
   Admission admission_;
@@ -157,6 +174,13 @@ void GroupMachine::Execute(const ExpireRequest& expire, CommandOutcome* outcome)
   mvcc_->Begin();
   outcome->body = sessions_.Expire(expire, time_.applied());
   CommitKv();
+}
+
+void GroupMachine::Execute(const RaiseFeatureLevel& raise, CommandOutcome* outcome) {
+  const bool first = level_.now() < 2 && raise.level >= 2;
+  level_.Raise(raise.level);
+  if (first || (level_.now() >= 2 && members_.empty())) members_.Enter(raise.members);
+  outcome->body = RaiseFeatureLevelResponse{level_.now()};
 }
 
 void GroupMachine::OnLeadership(const consensus::Leadership& leadership, std::uint64_t monotonic_ns) {

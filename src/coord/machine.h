@@ -27,21 +27,15 @@
 namespace quorate::coord {
 
 struct MachineOptions {
-  std::int64_t min_lease_ttl = 2;                  // seconds; etcd: ceil(1.5 election timeouts of 1 s)
-  std::uint64_t time_interval_ns = 1'000'000'000;  // with leases alive, cluster time is logged at least this often
+  std::int64_t min_lease_ttl = 2;                      // seconds; etcd: ceil(1.5 election timeouts of 1 s)
+  std::uint64_t time_interval_ns = 1'000'000'000;      // with leases alive, cluster time is logged at least this often
+  std::uint32_t feature_level_max = kFeatureLevelMax;  // what this build knows; less only in tests
 };
 
 struct HashKv {
   std::uint32_t hash = 0;
   Revision compact_revision = 0;
   Revision hash_revision = 0;
-};
-
-struct PublishedMember {
-  ReplicaId id;
-  std::string name;
-  std::vector<std::string> peer_urls;
-  std::vector<std::string> client_urls;
 };
 
 class Machine : public replica::StateMachine {
@@ -57,7 +51,12 @@ class Machine : public replica::StateMachine {
   virtual std::optional<LeaseInfo> Lease(std::int64_t id, bool with_keys) const = 0;
   virtual std::vector<std::int64_t> Leases() const = 0;
   virtual Result<HashKv> Hash(Revision at) const = 0;  // 0 = latest
-  virtual std::vector<PublishedMember> members() const = 0;
+  // The desired members (coord/cluster/members.h); up to feature level 1 those that have published themselves.
+  virtual std::vector<MemberInfo> members() const = 0;
+  virtual std::vector<ReplicaId> removed_members() const = 0;
+  virtual std::uint64_t member_changes() const = 0;  // rises when one of the two may have changed
+  virtual std::vector<Alarm> alarms() const = 0;
+  virtual std::uint32_t feature_level() const = 0;
   virtual std::uint64_t size_bytes() const = 0;         // of the keyspace, retained history included
   virtual std::uint64_t size_in_use_bytes() const = 0;  // of the live keys
   virtual WatchHub& watches() = 0;
@@ -70,6 +69,11 @@ class Machine : public replica::StateMachine {
 // Whether every operation is a plain Range (etcd's rule: a nested transaction, even a read-only one, goes through the
 // log).
 bool IsReadOnly(const TxnRequest& request);
+
+// Whether the command adds to the keyspace: what an exceeded quota refuses.
+bool NeedsSpace(const CommandBody& body);
+// What the command may add to it, as etcd estimates; 0 unless NeedsSpace.
+std::uint64_t SpaceCost(const CommandBody& body);
 
 // The checks that etcd makes before a request enters the log; the frontend calls them, and apply again. Texts are
 // etcd's.

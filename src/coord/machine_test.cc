@@ -433,7 +433,7 @@ TEST(MachineTest, WhatMembersPublishIsReplacedAndSurvivesReopening) {
   const std::uint64_t hash = m->StateHash();
   m.Reopen();
   EXPECT_EQ(m->StateHash(), hash);
-  const std::vector<PublishedMember> members = m->members();
+  const std::vector<MemberInfo> members = m->members();
   ASSERT_EQ(members.size(), 2u);
   EXPECT_EQ(members[0].name, "n1");
   EXPECT_THAT(members[1].client_urls, ElementsAre("http://b:2"));

@@ -14,7 +14,7 @@ using store::Table;
 // What snapshot and state hash walk, in the registry's order.
 constexpr Table kRegistry[] = {Table::kMeta,    Table::kKv,         Table::kZnode, Table::kConsul,
                                Table::kSession, Table::kSessionKey, Table::kLock,  Table::kIntent,
-                               Table::kDedup,   Table::kMembership, Table::kTime};
+                               Table::kDedup,   Table::kMembership, Table::kTime,  Table::kAlarm};
 
 // The finalizer of SplitMix64 (Steele, Lea, Flood 2014): spreads the two checksums over all bits before they are
 // summed.

@@ -67,15 +67,20 @@ coord::ClusterView ClusterBackend::cluster() const {
 
 std::vector<coord::MemberInfo> ClusterBackend::members() const {
   std::vector<coord::MemberInfo> out;
-  const std::vector<coord::PublishedMember> published = machine_.members();
+  const std::vector<coord::MemberInfo> published = machine_.members();
   for (const Member& member : members_) {
     coord::MemberInfo info{member.id, member.name, {"http://" + member.peer.ToString()}, {}, false};
-    for (const coord::PublishedMember& known : published) {
+    for (const coord::MemberInfo& known : published) {
       if (known.id == member.id) info.client_urls = known.client_urls;
     }
     out.push_back(std::move(info));
   }
   return out;
+}
+
+void ClusterBackend::MoveLeader(const coord::RequestContext&, ReplicaId to, std::function<void(Status)> done) {
+  group_.TransferLeadership(to);
+  done(Status::Ok());
 }
 
 }  // namespace quorate::server

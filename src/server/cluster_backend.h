@@ -23,6 +23,7 @@ class ClusterBackend final : public coord::Backend {
   coord::Machine& machine() override { return machine_; }
   coord::ClusterView cluster() const override;
   std::vector<coord::MemberInfo> members() const override;
+  void MoveLeader(const coord::RequestContext& context, ReplicaId to, std::function<void(Status)> done) override;
 
  private:
   const std::vector<Member> members_;

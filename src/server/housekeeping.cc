@@ -58,8 +58,8 @@ void Housekeeping::ProposeDue() {
 
 void Housekeeping::Publish() {
   if (publishing_ || !backend_.cluster().leader) return;
-  const std::vector<coord::PublishedMember> known = backend_.machine().members();
-  const bool current = std::any_of(known.begin(), known.end(), [this](const coord::PublishedMember& member) {
+  const std::vector<coord::MemberInfo> known = backend_.machine().members();
+  const bool current = std::any_of(known.begin(), known.end(), [this](const coord::MemberInfo& member) {
     return member.id == published_.id && member.name == published_.name && member.peer_urls == published_.peer_urls &&
            member.client_urls == published_.client_urls;
   });

@@ -200,6 +200,27 @@ coord::CommandOutcome Model::Run(const coord::AdvanceTime&) {
 coord::CommandOutcome Model::Run(const coord::PublishMember&) {
   return Good(coord::PublishMemberResponse{});
 }
+coord::CommandOutcome Model::Run(const coord::RaiseFeatureLevel& raise) {
+  return Good(coord::RaiseFeatureLevelResponse{raise.level});
+}
+coord::CommandOutcome Model::Run(const coord::AddMember&) {
+  return Good(coord::MembersResponse{});
+}
+coord::CommandOutcome Model::Run(const coord::RemoveMember&) {
+  return Good(coord::MembersResponse{});
+}
+coord::CommandOutcome Model::Run(const coord::UpdateMember&) {
+  return Good(coord::MembersResponse{});
+}
+coord::CommandOutcome Model::Run(const coord::PromoteMember&) {
+  return Good(coord::MembersResponse{});
+}
+coord::CommandOutcome Model::Run(const coord::ReplaceMember&) {
+  return Good(coord::MembersResponse{});
+}
+coord::CommandOutcome Model::Run(const coord::AlarmRequest&) {
+  return Good(coord::AlarmResponse{});
+}
 
 void Model::End(std::int64_t lease) {
   const std::set<std::string> keys = leases_.at(lease).keys;
@@ -322,6 +343,9 @@ struct BodyPrinter {
   void operator()(const coord::ExpireResponse&) const { out << "expired"; }
   void operator()(const coord::AdvanceTimeResponse&) const { out << "time"; }
   void operator()(const coord::PublishMemberResponse&) const { out << "published"; }
+  void operator()(const coord::RaiseFeatureLevelResponse&) const { out << "feature level"; }
+  void operator()(const coord::MembersResponse&) const { out << "members"; }
+  void operator()(const coord::AlarmResponse&) const { out << "alarms"; }
 };
 
 }  // namespace

@@ -48,6 +48,14 @@ class Model {
   coord::CommandOutcome Run(const coord::ExpireRequest& expire);
   coord::CommandOutcome Run(const coord::AdvanceTime&);
   coord::CommandOutcome Run(const coord::PublishMember&);
+  coord::CommandOutcome Run(const coord::RaiseFeatureLevel& raise);
+  // Who belongs to the cluster is no part of the keyspace: nothing that a client of it could tell apart.
+  coord::CommandOutcome Run(const coord::AddMember&);
+  coord::CommandOutcome Run(const coord::RemoveMember&);
+  coord::CommandOutcome Run(const coord::UpdateMember&);
+  coord::CommandOutcome Run(const coord::PromoteMember&);
+  coord::CommandOutcome Run(const coord::ReplaceMember&);
+  coord::CommandOutcome Run(const coord::AlarmRequest&);
 
   void Choose(const coord::TxnRequest& txn, Path* path) const;
   Status Validate(const coord::TxnRequest& txn, const Path& path, std::size_t* at) const;

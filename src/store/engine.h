@@ -31,6 +31,7 @@ enum class Table : std::uint8_t {
   kDedup = 9,        // reserved
   kMembership = 10,  // replica id -> name, URLs
   kTime = 11,        // cluster time
+  kAlarm = 12,       // replica id, alarm type -> nothing
 };
 
 struct TableWrite {

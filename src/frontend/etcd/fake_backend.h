@@ -116,6 +116,12 @@ class FakeBackend final : public coord::Backend {
   }
   std::vector<coord::MemberInfo> members() const override { return member_list; }
 
+  void MoveLeader(const coord::RequestContext& context, ReplicaId to, std::function<void(Status)> done) override {
+    last_context = context;
+    moved_to = to;
+    Answer([done = std::move(done), status = refuse_with] { done(status); });
+  }
+
   // What the leader's clock asks for, as server/ does it about every 100 ms.
   void Tick() {
     for (coord::Command& command : machine_->Due(executor_.now_ns()))
@@ -133,6 +139,7 @@ class FakeBackend final : public coord::Backend {
   coord::RequestContext last_context;
   int proposals = 0;
   int barriers = 0;
+  ReplicaId moved_to;
   std::vector<coord::MemberInfo> member_list;
 
  private:
