@@ -93,6 +93,7 @@ class GroupImpl final : public Group, private DriverListener {
   void OnMessage(ReplicaId, LinkId, const ProposalRefused& message) {
     if (message.incarnation == incarnation_) RefusedAt(message.proposal, message.reason);
   }
+  void OnMessage(ReplicaId, LinkId, const SnapshotFrame&) {}  // nobody asks for one while the log is never released
 
   // ---- DriverListener: what the core decided
   void OnExecuted(const consensus::Entry& entry, std::unique_ptr<Outcome> outcome) override {

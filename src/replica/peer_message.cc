@@ -6,7 +6,7 @@ namespace quorate::replica {
 namespace {
 
 constexpr std::uint8_t kVersion = 1;
-enum Kind : std::uint8_t { kCore = 1, kForward = 2, kRefused = 3 };
+enum Kind : std::uint8_t { kCore = 1, kForward = 2, kRefused = 3, kSnapshot = 4 };
 
 struct BodyEncoder {
   Writer& w;
@@ -27,12 +27,18 @@ struct BodyEncoder {
     w.PutId(m.proposal);
     w.Put8(static_cast<std::uint8_t>(m.reason));
   }
+  void operator()(const SnapshotFrame& m) const {
+    w.Put8(kSnapshot);
+    w.PutRaw(m.payload.view());
+  }
 };
 
 std::optional<PeerMessage> DecodeBody(Reader& r, const Bytes& frame) {
   switch (r.Get8()) {
     case kCore:
       return CoreMessage{frame.SliceOf(r.rest())};
+    case kSnapshot:
+      return SnapshotFrame{frame.SliceOf(r.rest())};
     case kForward: {
       ForwardedProposal m;
       m.origin.replica = r.GetId<ReplicaId>();

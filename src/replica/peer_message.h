@@ -1,4 +1,5 @@
-// What one member's host says to another's: a core's message, a proposal for the leader, or the refusal of one.
+// What one member's host says to another's: a core's message, a proposal for the leader, the refusal of one,
+// or a part of a snapshot.
 //
 // Called by Group and Driver. Plain values, no thread rule. Frames are versioned; Decode is total: garbage, another
 // version or another group gives nothing.
@@ -28,7 +29,11 @@ struct ProposalRefused {
   ProposalId proposal;
   consensus::FailureReason reason = consensus::FailureReason::kNotLeader;
 };
-using PeerMessage = std::variant<CoreMessage, ForwardedProposal, ProposalRefused>;
+// What the sender and the receiver of a snapshot say to each other (snapshot_message.h).
+struct SnapshotFrame {
+  Bytes payload;
+};
+using PeerMessage = std::variant<CoreMessage, ForwardedProposal, ProposalRefused, SnapshotFrame>;
 
 Bytes EncodePeerMessage(GroupId group, const PeerMessage& message);
 std::optional<PeerMessage> DecodePeerMessage(GroupId group, const Bytes& frame);

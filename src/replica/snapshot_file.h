@@ -113,7 +113,7 @@ class SnapshotReader {
   Status ParseRows(std::string_view body, std::uint64_t at);
   Status ParseEnd(std::string_view body, std::uint64_t at);
   void Consume(std::size_t bytes);  // parsed and part of the digest
-  std::uint64_t parsed() const { return offset_ - (buffer_.size() - begin_); }
+  std::uint64_t parsed_offset() const { return offset_ - (buffer_.size() - begin_); }
 
   const SnapshotExpectation expected_;
   const bool keep_rows_;

@@ -64,6 +64,7 @@ class SnapshotReceiver {
 
   // Asks for the state at host level, again and again, whoever leads, until OnSnapshotReceived.
   void Want();
+  void StopWanting();
   void SetLeader(ReplicaId leader);  // 0 = none known
   void OnMessage(ReplicaId from, const SnapshotOffer& message);
   void OnMessage(ReplicaId from, const SnapshotData& message);
@@ -75,10 +76,10 @@ class SnapshotReceiver {
 
   Status Open(ReplicaId from, const SnapshotOffer& offer);
   void Write();
-  void WriteNow();
   void WriteWithSync(bool last);
   void OnSynced(const Status& status, std::uint64_t bytes, bool last);
   void Complete();
+  void SayDone();
   void Fail(const Status& why);
   void Drop();
   void AskIfWanted();
@@ -95,6 +96,7 @@ class SnapshotReceiver {
   std::uint64_t ballot_ = 0;  // the highest that offered
   bool wanted_ = false;
   ReplicaId leader_;
+  std::uint64_t writes_ = 0;  // numbers the writes with a sync; that of one that was given up is passed
   env::TimerId timer_ = 0;
   std::shared_ptr<const bool> alive_;
 };

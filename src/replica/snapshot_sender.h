@@ -19,6 +19,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "base/ids.h"
 #include "base/result.h"
@@ -81,13 +82,14 @@ class SnapshotSender {
   struct Source;
   struct Transfer;
 
-  std::shared_ptr<Source> FindSource(ReplicaId to);
+  std::shared_ptr<Source> FindSource();
   Result<std::shared_ptr<Source>> OpenSource();
   void Begin(ReplicaId to, std::uint64_t ballot, bool wanted);
   void Offer(ReplicaId to, std::uint64_t ballot);
   void Fill(ReplicaId to);
   void Pump(ReplicaId to);
-  void SendFrame(ReplicaId to, Transfer* transfer);
+  void SendEnd(ReplicaId to, Transfer* transfer);
+  bool Throttled(const Transfer& transfer) const;
   bool TakeTokens(std::uint64_t bytes);
   void End(ReplicaId to, bool delivered);
   void DropOldSources();
@@ -103,11 +105,14 @@ class SnapshotSender {
   SnapshotSenderHost& host_;
   std::map<ReplicaId, std::unique_ptr<Transfer>> transfers_;
   std::map<std::uint64_t, std::shared_ptr<Source>> sources_;  // by snapshot id
+  std::map<ReplicaId, std::uint64_t> last_source_;            // what each member has begun to receive
   SnapshotSenderStatus status_;
   struct {
     std::uint64_t available = 0;
     std::uint64_t filled_at_ns = 0;
   } bucket_;
+  std::uint64_t turn_ = 0;
+  std::uint64_t numbers_ = 0;  // of transfers
   env::TimerId timer_ = 0;
   std::shared_ptr<const bool> alive_;
 };

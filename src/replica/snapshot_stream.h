@@ -60,7 +60,6 @@ class SnapshotStream : public std::enable_shared_from_this<SnapshotStream> {
   void Repeat(const Known& known, std::uint64_t offset);
   void OnNewRows(Result<std::vector<SnapshotRow>> rows);
   void OnOldRows(const Known& known, std::uint64_t offset, Result<std::vector<SnapshotRow>> rows);
-  void Append(std::string bytes, std::uint8_t table, std::string key);
   void Answer(Result<Piece> piece);
 
   const SnapshotHeader header_;
@@ -74,6 +73,7 @@ class SnapshotStream : public std::enable_shared_from_this<SnapshotStream> {
     std::string key;
   } last_;
   bool ended_ = false;
+  Bytes end_;  // once ended: it has no rows that it could be made from again
 };
 
 }  // namespace quorate::replica
