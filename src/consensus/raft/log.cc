@@ -27,7 +27,7 @@ LogIndex Log::LastNotAbove(LogIndex index, Term term) const {
     if (runs_[i].term <= term) return end;
     end = runs_[i].first.Prev();
   }
-  return end;
+  return runs_.front().term <= term ? end : std::min(end, snapshot_last());
 }
 
 void Log::NoteTerm(LogIndex index, Term term) {
@@ -51,6 +51,27 @@ void Log::TruncateAfter(LogIndex last_kept) {
     last_ = last_.Prev();
   }
   while (runs_.size() > 1 && runs_.back().first > last_kept) runs_.pop_back();
+}
+
+void Log::ReleaseUpto(LogIndex last_released) {
+  const std::optional<Term> term = TermAt(last_released);
+  CHECK(term.has_value()) << "released up to " << last_released.value << ", log (" << snapshot_last().value << ", "
+                          << last_.value << "]";
+  std::erase_if(runs_, [last_released](const Run& run) { return run.first <= last_released; });
+  runs_.insert(runs_.begin(), {last_released, *term});
+  while (!entries_.empty() && entries_.front().index <= last_released) {
+    cached_bytes_ -= entries_.front().payload.size();
+    entries_.pop_front();
+  }
+  std::erase_if(loaded_, [last_released](const Entry& entry) { return entry.index <= last_released; });
+}
+
+void Log::Reset(LogIndex snapshot_last, Term snapshot_term) {
+  runs_ = {{snapshot_last, snapshot_term}};
+  entries_.clear();
+  loaded_.clear();
+  last_ = snapshot_last;
+  cached_bytes_ = 0;
 }
 
 std::vector<Entry> Log::From(LogIndex first, std::uint64_t bytes_max) const {
@@ -91,6 +112,7 @@ std::optional<LoadLog> Log::StartLoad(LogIndex first, std::uint64_t bytes_max) {
 
 void Log::FinishLoad(std::vector<Entry> entries) {
   loading_ = false;
+  std::erase_if(entries, [this](const Entry& entry) { return entry.index <= snapshot_last(); });
   for (const Entry& entry : entries) {
     CHECK(Matches(entry.index, TermOf(entry))) << "loaded entry " << entry.index.value << " is not of this log";
   }
@@ -116,6 +138,8 @@ void Log::CheckInvariants() const {
   }
   CHECK(runs_.back().first <= last_);
   CHECK(entries_.empty() || entries_.back().index == last_);
+  CHECK(first_cached() > snapshot_last()) << "an entry that the snapshot covers is in memory";
+  CHECK(loaded_.empty() || loaded_.front().index > snapshot_last());
   // The newest are enough: older ones were the newest once, and this runs after every event of a simulation.
   constexpr std::size_t kNewest = 32;
   for (std::size_t i = entries_.size() - std::min(entries_.size(), kNewest); i < entries_.size(); ++i) {

@@ -9,6 +9,8 @@
 //  2. Entries above the limit last given to Trim are in memory.
 //  3. Entries at or below the limit take no more than the cache bytes given to Trim.
 //  4. At most one load is on its way, and at most one loaded stretch is kept.
+//  5. Nothing at or below the snapshot's last entry is in memory; of that entry the term is known, so the consistency
+//     check works right behind it (paper section 7).
 #pragma once
 
 #include <cstdint>
@@ -36,13 +38,17 @@ class Log {
   std::optional<Term> TermAt(LogIndex index) const;
   bool Matches(LogIndex index, Term term) const { return TermAt(index) == term; }
   // The last index at or below `index` whose term is not above `term`; what both sides of the consistency check use to
-  // skip what cannot match. Stops at the snapshot's last entry.
+  // skip what cannot match. Of entries below the snapshot's last nothing is known: there it is `index` itself.
   LogIndex LastNotAbove(LogIndex index, Term term) const;
 
   // REQUIRES entry.index == last() + 1 and a term not below last_term().
   void Append(Entry entry);
   // Forgets everything above. REQUIRES last_kept >= snapshot_last() and every entry up to first_cached() kept.
   void TruncateAfter(LogIndex last_kept);
+  // The log starts after `last_released` from now on. REQUIRES snapshot_last() <= last_released <= last().
+  void ReleaseUpto(LogIndex last_released);
+  // The log is empty and starts after `snapshot_last`.
+  void Reset(LogIndex snapshot_last, Term snapshot_term);
 
   // REQUIRES first_cached() <= index <= last().
   const Entry& At(LogIndex index) const { return entries_[index.value - first_cached().value]; }
@@ -60,7 +66,7 @@ class Log {
   // What to load so that From(first, ...) has something. Empty while another load is on its way.
   std::optional<LoadLog> StartLoad(LogIndex first, std::uint64_t bytes_max);
   bool loading() const { return loading_; }
-  // The answer to the load.
+  // The answer to the load. What was released meanwhile is left out.
   void FinishLoad(std::vector<Entry> entries);
   void DropLoaded() { loaded_.clear(); }
 

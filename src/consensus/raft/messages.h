@@ -6,6 +6,7 @@
 // Invariants (what Decode guarantees about an AppendRequest, so that the log never meets them broken):
 //  1. Entry i has index prev_index + 1 + i, and no index overflows.
 //  2. Entry terms never fall, none is below prev_term and none is above the message's own term.
+//  3. A membership entry holds a Change that decodes.
 #pragma once
 
 #include <cstdint>
@@ -126,9 +127,25 @@ struct HardState {
   ReplicaId vote;        // 0: none in this term
   LogIndex commit;       // a lower bound; lets a restart apply before it hears from a leader
   Life life;             // raised at every start
-  Membership bootstrap;  // the members that the log begins with
+  Membership bootstrap;  // the members that the log began with; not used once there is a snapshot
   friend bool operator==(const HardState&, const HardState&) = default;
 };
+
+// What a membership entry holds. A change of voters takes two entries (paper section 6): a joint one, whose `outgoing`
+// holds the former voters, and, appended by whoever leads once that is committed, one without. The second one carries
+// the origin of the request, as its entry's origin; the joint entry's own origin is zero and the request's travels
+// here.
+struct Change {
+  Membership members;
+  Origin origin;  // of the request; zero unless the members are joint
+  friend bool operator==(const Change&, const Change&) = default;
+};
+
+// Sorted, without repetition and without replica 0, and no voter is a learner.
+bool IsWellFormed(const Membership& members);
+
+Bytes EncodeChange(const Change& change);
+std::optional<Change> DecodeChange(const Bytes& input);  // a legal membership with at least one voter, or nothing
 
 Bytes EncodeHardState(const HardState& state);
 std::optional<HardState> DecodeHardState(const Bytes& input);

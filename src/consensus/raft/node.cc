@@ -12,11 +12,6 @@ namespace {
 
 constexpr Traits kTraits{.name = "raft"};
 
-bool IsSortedSet(const std::vector<ReplicaId>& replicas) {
-  return std::is_sorted(replicas.begin(), replicas.end(), [](ReplicaId a, ReplicaId b) { return a <= b; }) &&
-         (replicas.empty() || replicas.front());
-}
-
 Status CheckRange(std::string_view field, std::uint64_t value, std::uint64_t low, std::uint64_t high) {
   if (low <= value && value <= high) return Status::Ok();
   return Status::InvalidArgument(std::string(field) + " = " + std::to_string(value) + " is outside [" +
@@ -24,8 +19,9 @@ Status CheckRange(std::string_view field, std::uint64_t value, std::uint64_t low
 }
 
 Status CheckMembers(const Membership& members, std::string_view field) {
+  if (members == Membership()) return Status::Ok();  // a member that joins
   if (members.voters.empty()) return Status::InvalidArgument(std::string(field) + " has no voters");
-  if (!IsSortedSet(members.voters) || !IsSortedSet(members.learners)) {
+  if (!IsWellFormed(members)) {
     return Status::InvalidArgument(std::string(field) + " must be sorted, without 0 and without repetition");
   }
   if (!members.outgoing.empty()) return Status::InvalidArgument(std::string(field) + ".outgoing must be empty");
@@ -54,6 +50,30 @@ Status CheckRecovered(const HardState& hard, const Recovered& recovered) {
   return Status::Ok();
 }
 
+Result<Configurations> CheckConfigurations(const HardState& hard, const Recovered& recovered) {
+  const SnapshotMeta& snapshot = recovered.snapshot;
+  if (snapshot.last && !IsWellFormed(snapshot.members)) return Status::DataLoss("the snapshot's members are damaged");
+  Configurations configurations(snapshot.last, snapshot.last ? snapshot.members : hard.bootstrap);
+  for (const Entry& entry : recovered.log) {
+    if (entry.kind != EntryKind::kMembership) continue;
+    std::optional<Change> change = DecodeChange(entry.payload);
+    if (!change) {
+      return Status::DataLoss("log entry " + std::to_string(entry.index.value) + " holds no members that decode");
+    }
+    configurations.Append(entry.index, *std::move(change));
+  }
+  return configurations;
+}
+
+// A directory that was restored holds a snapshot and nothing else: what it says is decided, and nobody has voted.
+HardState StartFrom(const SnapshotMeta& snapshot) {
+  HardState hard;
+  hard.term = Term(snapshot.ballot.number);
+  hard.commit = snapshot.last;
+  hard.bootstrap = {snapshot.members.voters, {}, snapshot.members.learners};
+  return hard;
+}
+
 }  // namespace
 
 Status ValidateOptions(const Options& options) {
@@ -76,20 +96,25 @@ Result<std::unique_ptr<Core>> Node::Make(const Options& options, Recovered recov
     if (!decoded) return Status::DataLoss("the raft hard state does not decode");
     hard = *std::move(decoded);
     if (!CheckMembers(hard.bootstrap, "bootstrap").ok()) return Status::DataLoss("the raft hard state has no members");
+  } else if (recovered.snapshot.last && recovered.log.empty()) {
+    hard = StartFrom(recovered.snapshot);
   } else {
-    if (!recovered.log.empty() || recovered.snapshot.last || recovered.applied) {
+    if (!recovered.log.empty() || recovered.applied) {
       return Status::DataLoss("there is a log or an applied index, but no raft hard state");
     }
     RETURN_IF_ERROR(CheckMembers(options.initial, "initial"));
     hard.bootstrap = options.initial;
   }
   RETURN_IF_ERROR(CheckRecovered(hard, recovered));
-  return std::unique_ptr<Core>(new Node(options, std::move(hard), std::move(recovered)));
+  Result<Configurations> configurations = CheckConfigurations(hard, recovered);
+  if (!configurations.ok()) return configurations.status();
+  return std::unique_ptr<Core>(
+      new Node(options, std::move(hard), std::move(configurations).value(), std::move(recovered)));
 }
 
-Node::Node(const Options& options, HardState hard, Recovered recovered)
+Node::Node(const Options& options, HardState hard, Configurations configurations, Recovered recovered)
     : options_(options),
-      members_(recovered.snapshot.last ? recovered.snapshot.members : hard.bootstrap),
+      configurations_(std::move(configurations)),
       hard_(std::move(hard)),
       log_(recovered.snapshot.last, Term(recovered.snapshot.ballot.number), std::move(recovered.log)),
       writes_(log_.last()),
@@ -111,6 +136,7 @@ const Traits& Node::traits() const {
 void Node::Step(Event event) {
   before_ = {hard_, delivery_, log_.last(), std::holds_alternative<Leader>(role_)};
   std::visit([this](auto& one) { On(std::move(one)); }, event);
+  if (auto* leader = std::get_if<Leader>(&role_); leader != nullptr && leader->removed) LeaveOffice(*leader);
 }
 
 void Node::On(Receive event) {
@@ -218,13 +244,32 @@ void Node::On(Propose event) {
   AppendOwn(EntryKind::kCommand, event.origin, std::move(event.command));
 }
 
-void Node::On(const ChangeMembers& event) {
-  out_.failed.push_back({event.origin, FailureReason::kDropped});
+void Node::On(const Quiesce&) {
+  out_.may_quiesce = MayQuiesce();
 }
 
-void Node::On(LogLoaded event) {
-  CHECK(!event.entries.empty()) << "log entry " << event.first.value << " is gone, and a follower needs it";
-  log_.FinishLoad(std::move(event.entries));
+void Node::On(const Wake&) {
+  if (auto* leader = std::get_if<Leader>(&role_)) {
+    leader->heartbeat_elapsed = options_.heartbeat_ticks - 1;  // the next tick says that it is there
+    leader->quorum_elapsed = 0;
+  } else {
+    ResetElectionTimer();
+  }
+}
+
+bool Node::MayQuiesce() const {
+  const LogIndex last = log_.last();
+  if (delivery_.applied != last || !writes_.empty() || writes_.durable() != last || configurations_.IsJoint()) {
+    return false;
+  }
+  if (const auto* follower = std::get_if<Follower>(&role_)) {
+    return follower->leader && follower->verified == last && forwarded_.empty();
+  }
+  const auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr || leader->transfer || leader->reads.waiting() || leader->reads.confirming()) return false;
+  return std::all_of(leader->peers.begin(), leader->peers.end(), [last](const auto& peer) {
+    return peer.second.replicating() && peer.second.match() == last && peer.second.commit_told() == last;
+  });
 }
 
 void Node::Send(ReplicaId to, Term term, Body body, PersistSeq after) {
@@ -237,17 +282,19 @@ LogIndex Node::Deliverable() const {
 
 bool Node::HasReady() const {
   if (!out_.outbound.empty() || !out_.reads.empty() || !out_.failed_reads.empty() || !out_.failed.empty()) return true;
+  if (!out_.send_snapshot.empty() || out_.may_quiesce) return true;
   if (!writes_.empty() || Deliverable() > delivery_.emitted || forwarded_.waiting()) return true;
-  if (reported_.leadership != CurrentLeadership() || reported_.membership != members_) return true;
+  if (reported_.leadership != CurrentLeadership() || reported_.membership != members()) return true;
   const auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr) return false;
   if (CanStartRound(*leader)) return true;
-  return std::any_of(leader->peers.begin(), leader->peers.end(),
-                     [this](const auto& peer) { return CanSendAppend(peer.second) || OwesCommitNotice(peer.second); });
+  return std::any_of(leader->peers.begin(), leader->peers.end(), [this](const auto& peer) {
+    return CanSendAppend(peer.second) || OwesCommitNotice(peer.second) ||
+           peer.second.WantsSnapshot(log_.snapshot_last());
+  });
 }
 
 Ready Node::TakeReady() {
-  std::optional<LoadLog> load;
   if (auto* leader = std::get_if<Leader>(&role_)) {
     FlushReads(*leader);
     FlushAppends(*leader, &out_);
@@ -262,7 +309,8 @@ Ready Node::TakeReady() {
   if (!writes_.empty()) ready.write = writes_.TakeBatch(hard_);
   const Leadership now = CurrentLeadership();
   if (now != reported_.leadership) ready.leadership = reported_.leadership = now;
-  if (reported_.membership != members_) ready.membership = reported_.membership = members_;
+  if (reported_.membership != members()) ready.membership = reported_.membership = members();
+  ready.may_quiesce = ready.may_quiesce && MayQuiesce();
   return ready;
 }
 
@@ -280,7 +328,7 @@ std::optional<ReplicaId> Node::KnownLeader() const {
 }
 
 bool Node::IsOnlyVoter() const {
-  return members_.voters.size() == 1 && members_.outgoing.empty() && IsSelfVoter();
+  return members().voters.size() == 1 && !configurations_.IsJoint() && IsSelfVoter();
 }
 
 Leadership Node::CurrentLeadership() const {
@@ -307,6 +355,9 @@ std::optional<Ticks> Node::NextDeadline() const {
       ticks = std::min(left(options_.heartbeat_ticks, leader->heartbeat_elapsed),
                        left(options_.election_ticks, leader->quorum_elapsed));
     }
+    for (const auto& [id, peer] : leader->peers) {
+      if (peer.wait_ticks() > 0) ticks = std::min(ticks, peer.wait_ticks());
+    }
     if (leader->transfer) ticks = std::min(ticks, left(options_.election_ticks, leader->transfer->elapsed_ticks));
   } else if (IsSelfVoter()) {
     if (!IsOnlyVoter()) ticks = left(timer_.timeout, timer_.elapsed);
@@ -316,13 +367,6 @@ std::optional<Ticks> Node::NextDeadline() const {
   if (!forwarded_.empty()) ticks = std::min<std::uint64_t>(ticks, 1);
   if (ticks == UINT64_MAX) return std::nullopt;
   return Ticks(ticks);
-}
-
-SnapshotMeta Node::MetaAt(LogIndex index) const {
-  CHECK(log_.snapshot_last() <= index && index <= delivery_.applied)
-      << "no snapshot can end at " << index.value << ": the log starts after " << log_.snapshot_last().value
-      << ", applied up to " << delivery_.applied.value;
-  return {.id = 0, .last = index, .ballot = {log_.TermAt(index).value().value, ReplicaId()}, .members = members_};
 }
 
 void Node::Inspect(Inspector& out) const {
@@ -342,12 +386,31 @@ void Node::Inspect(Inspector& out) const {
   out.Number("malformed_messages", counters_.malformed_messages);
   out.Number("elections_started", counters_.elections_started);
   out.Number("early_elections", counters_.early_elections);
+  out.Number("snapshot_index", log_.snapshot_last().value);
+  InspectMembers(out);
   if (const auto* leader = std::get_if<Leader>(&role_)) {
     for (const auto& [id, peer] : leader->peers) {
-      out.Number("match." + std::to_string(id.value), peer.match().value);
-      out.Number("next." + std::to_string(id.value), peer.next().value);
+      const std::string number = std::to_string(id.value);
+      out.Number("match." + number, peer.match().value);
+      out.Number("next." + number, peer.next().value);
+      out.Text("state." + number, peer.in_snapshot() ? "snapshot" : peer.replicating() ? "replicate" : "probe");
+      out.Number("caught_up." + number, IsCaughtUp(*leader, id) ? 1 : 0);
     }
   }
+}
+
+void Node::InspectMembers(Inspector& out) const {
+  const auto list = [&out](std::string_view name, const std::vector<ReplicaId>& replicas) {
+    std::string text;
+    for (const ReplicaId replica : replicas) {
+      if (!text.empty()) text.push_back(',');
+      text.append(std::to_string(replica.value));
+    }
+    if (!text.empty()) out.Text(name, text);
+  };
+  list("voters", members().voters);
+  list("outgoing", members().outgoing);
+  list("learners", members().learners);
 }
 
 }  // namespace quorate::consensus::raft

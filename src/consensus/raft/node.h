@@ -3,16 +3,31 @@
 //
 // Called by replica::Driver through Core; one thread. Parts: node.cc takes events in and hands Ready out,
 // node_election.cc is paper 5.2 with pre-vote, check-quorum and leadership transfer, node_replication.cc is paper 5.3
-// and 5.4.2, node_read.cc is read index, raft_invariants.cc is what must hold after every event.
+// and 5.4.2, node_membership.cc is paper 6, node_snapshot.cc is paper 7, node_read.cc is read index, raft_invariants.cc
+// is what must hold after every event.
 //
 // Events only change state and queue messages; TakeReady adds what several events can share: one append per follower,
 // one confirmation round for all reads, one WriteBatch. What is not a promise (appends, heartbeats, pre-votes) leaves
 // at once; a vote, a vote request (it promises that the candidate's log stays as claimed) and an acknowledgement wait
 // for their batch.
 //
-// Not here yet: membership changes (ChangeMembers is answered kDropped) and snapshots (InstallSnapshot and SendSnapshot
-// are never asked for, so the host must not release the log; an entry that a follower needs and that is gone is a
-// broken invariant). Quiesce is not answered: a node never says that it may be left without ticks.
+// Membership (node_membership.cc has the rules): ChangeMembers takes one entry when the voters stay the same and two
+// otherwise, a joint one and, once that is committed, the final one. A new voter must be a learner that has caught up
+// first. The decided entry that carries the request's origin answers it, and that is the final one; a change of voters
+// whose joint entry was released before a new leader could finish it is finished without an origin, so nobody is told.
+// Ready::membership reports each configuration when it enters the log, the joint one too, and again the former one when
+// the entry is cut off.
+//
+// Snapshots (node_snapshot.cc): the host releases the log with SnapshotTaken, whose meta must be MetaAt(meta.last).
+// Every Ready::send_snapshot is to be answered by SnapshotSent, unless the link to the peer goes down; one for a peer
+// to which another is still under way means that the former one is given up (and may be resumed). SnapshotReceived is
+// answered by the Ready that is taken next: with an InstallSnapshot of that meta, or without one, which means that the
+// log has what the snapshot holds and the file is not needed. After an install Applied{meta.last} comes from the host
+// once the state machine holds the snapshot; what is decided meanwhile is above it and has to wait, and so does MetaAt.
+//
+// Quiesce is answered (may_quiesce) by a leader all of whose members hold, and know to be committed, all that it has,
+// and by a member that holds and has executed all that its leader has; while a change of members is under way by
+// nobody. Wake starts the timers anew.
 //
 // Invariants (checked by CheckInvariants; numbers as in raft_invariants.cc):
 //  1. Term never falls; the vote of a term, once given, never changes; commit never falls. (paper 5.1, 5.2)
@@ -23,6 +38,9 @@
 //  6. No follower is believed to hold more than the leader's log.
 //  7. Only entries of the leader's own term are committed by counting; older ones are committed with them
 //  (paper 5.4.2).
+//  8. A leader begins a configuration only when the one before it, and an entry of its own term, are committed; a
+//  leader that is no voter of its configuration leads only until that is committed (paper 6).
+//  9. Nothing that a snapshot covers is in memory, and the members as of the log's start are known (paper 7).
 #pragma once
 
 #include <cstdint>
@@ -36,6 +54,7 @@
 #include "base/result.h"
 #include "consensus/core.h"
 #include "consensus/quorum/quorum.h"
+#include "consensus/raft/configurations.h"
 #include "consensus/raft/hash.h"
 #include "consensus/raft/log.h"
 #include "consensus/raft/messages.h"
@@ -94,7 +113,7 @@ class Node final : public Core {
     std::uint64_t early_elections = 0;
   };
 
-  Node(const Options& options, HardState hard, Recovered recovered);
+  Node(const Options& options, HardState hard, Configurations configurations, Recovered recovered);
 
   // ---- node.cc
   void On(Receive event);
@@ -106,14 +125,14 @@ class Node final : public Core {
   void On(const Applied& event);
   void On(Propose event);
   void On(const ReadBarrier& event);
-  void On(const ChangeMembers& event);
+  void On(ChangeMembers event);
   void On(const TransferLeadership& event);
-  void On(const SnapshotTaken&) {}
-  void On(const SnapshotReceived&) {}
-  void On(const SnapshotSent&) {}
+  void On(const SnapshotTaken& event);
+  void On(SnapshotReceived event);
+  void On(const SnapshotSent& event);
   void On(LogLoaded event);
-  void On(const Quiesce&) {}
-  void On(const Wake&) {}
+  void On(const Quiesce&);
+  void On(const Wake&);
   void Dispatch(ReplicaId from, Message message);
   void AnswerStale(ReplicaId from, const Message& message);
   void Send(ReplicaId to, Term term, Body body, PersistSeq after = PersistSeq());
@@ -122,7 +141,10 @@ class Node final : public Core {
   LogIndex Deliverable() const;
   Leadership CurrentLeadership() const;
   std::optional<ReplicaId> KnownLeader() const;
-  bool IsSelfVoter() const { return IsVoter(members_, options_.self); }
+  bool MayQuiesce() const;
+  void InspectMembers(Inspector& out) const;
+  const Membership& members() const { return configurations_.latest(); }
+  bool IsSelfVoter() const { return IsVoter(members(), options_.self); }
   bool IsOnlyVoter() const;
 
   // ---- node_election.cc
@@ -139,6 +161,7 @@ class Node final : public Core {
   void StartPreVote(Campaign campaign);
   void StartElection(Campaign campaign);
   void TallyVotes();
+  std::vector<ReplicaId> Electorate() const;
   void BecomeFollower(Term term, std::optional<ReplicaId> leader);
   void BecomeLeader();
   void LeaveRole();
@@ -154,6 +177,8 @@ class Node final : public Core {
   void Handle(ReplicaId from, const Heartbeat& heartbeat);
   void Handle(ReplicaId from, const HeartbeatReply& reply);
   void Handle(ReplicaId from, const CommitNotice& notice);
+  void Append(Entry entry);
+  void CutAfter(LogIndex last_kept);
   void AppendOwn(EntryKind kind, Origin origin, Bytes payload);
   void TakeEntries(const AppendRequest& request);
   void Acknowledge(Leader& leader, ReplicaId from, LogIndex match);
@@ -165,6 +190,21 @@ class Node final : public Core {
   void FlushAppends(Leader& leader, Ready* ready);
   void SendAppend(ReplicaId to, Progress& peer);
   WindowLimits Limits() const { return {options_.inflight_bytes_max, options_.inflight_messages_max}; }
+
+  // ---- node_membership.cc
+  bool MayChange(const Leader& leader, const Membership& target) const;
+  bool IsCaughtUp(const Leader& leader, ReplicaId replica) const;
+  void AppendChange(const Change& change);
+  void Settle(Leader& leader);
+  void AddPeers(Leader& leader);
+  void DropPeersThatLeft(Leader& leader);
+  void LeaveOffice(Leader& leader);
+  LogIndex AgreedMatch(const Leader& leader) const;
+  VoteResult ResultOfElection(const Candidate& candidate) const;
+
+  // ---- node_snapshot.cc
+  void Install(SnapshotMeta meta);
+  void AskForSnapshot(ReplicaId to, Progress& peer, LogIndex needed);
 
   // ---- node_read.cc
   void Handle(ReplicaId from, const ReadRequest& request);
@@ -182,7 +222,7 @@ class Node final : public Core {
   void CheckLeader(const Leader& leader) const;
 
   const Options options_;
-  Membership members_;
+  Configurations configurations_;
   HardState hard_;
   Log log_;
   WriteQueue writes_;

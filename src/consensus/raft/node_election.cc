@@ -16,7 +16,10 @@ void Node::ResetElectionTimer() {
 }
 
 void Node::TickElection() {
-  if (!IsSelfVoter()) return;
+  if (!IsSelfVoter()) {
+    ++timer_.elapsed;  // it is asked for its vote by who knows of its promotion before it does (ClingsToLeader)
+    return;
+  }
   // Nobody else could win, and nobody could be disturbed.
   if (IsOnlyVoter()) {
     if (std::holds_alternative<Follower>(role_)) StartElection(Campaign::kTimeout);
@@ -71,8 +74,8 @@ void Node::StartPreVote(Campaign campaign) {
   LeaveRole();
   ResetElectionTimer();
   role_ = Candidate{.pre = true, .campaign = campaign, .own_vote = {}, .answers = {{options_.self, true}}};
-  for (const ReplicaId peer : AllReplicas(members_)) {
-    if (peer == options_.self || !IsVoter(members_, peer)) continue;
+  for (const ReplicaId peer : Electorate()) {
+    if (peer == options_.self) continue;
     Send(peer, hard_.term.Next(), VoteRequest{true, campaign, log_.last(), log_.last_term()});
   }
   TallyVotes();
@@ -88,8 +91,8 @@ void Node::StartElection(Campaign campaign) {
   role_ = Candidate{.pre = false, .campaign = campaign, .own_vote = writes_.next_seq(), .answers = {}};
   // The request waits for the batch too: it claims a log end, and voters go by it. A candidate that sent it, lost
   // unsynced entries in a crash and campaigned in the same term again would win with the old, longer claim.
-  for (const ReplicaId peer : AllReplicas(members_)) {
-    if (peer == options_.self || !IsVoter(members_, peer)) continue;
+  for (const ReplicaId peer : Electorate()) {
+    if (peer == options_.self) continue;
     Send(peer, VoteRequest{false, campaign, log_.last(), log_.last_term()}, writes_.Barrier());
   }
 }
@@ -138,12 +141,7 @@ void Node::Handle(ReplicaId from, const VoteReply& reply) {
 
 void Node::TallyVotes() {
   const Candidate& candidate = std::get<Candidate>(role_);
-  const VoteResult result = ResultOfVote(members_, [&candidate](ReplicaId voter) {
-    const auto found = candidate.answers.find(voter);
-    if (found == candidate.answers.end()) return Answer::kMissing;
-    return found->second ? Answer::kYes : Answer::kNo;
-  });
-  switch (result) {
+  switch (ResultOfElection(candidate)) {
     case VoteResult::kPending:
       return;
     case VoteResult::kLost:
@@ -177,9 +175,8 @@ void Node::BecomeLeader() {
   LeaveRole();
   Leader leader;
   leader.own_from = log_.last().Next();
-  for (const ReplicaId peer : AllReplicas(members_)) {
-    if (peer != options_.self) leader.peers.emplace(peer, Progress(log_.last().Next()));
-  }
+  leader.caught_up_from = leader.own_from;
+  AddPeers(leader);
   for (LogIndex index = hard_.commit.Next(); index <= log_.last(); index = index.Next()) {
     leader.uncommitted_bytes += log_.At(index).payload.size();
   }
@@ -201,6 +198,7 @@ void Node::HearLeader(ReplicaId from) {
 
 void Node::TickLeader(Leader& leader) {
   if (leader.transfer && ++leader.transfer->elapsed_ticks >= options_.election_ticks) leader.transfer.reset();
+  for (auto& [id, peer] : leader.peers) peer.Tick();
   if (++leader.heartbeat_elapsed >= options_.heartbeat_ticks) SendHeartbeats(leader);
   if (++leader.quorum_elapsed >= options_.election_ticks) CheckQuorum(leader);
 }
@@ -213,14 +211,17 @@ void Node::CheckQuorum(Leader& leader) {
   for (auto& [id, peer] : leader.peers) {
     if (peer.TakeActive()) active.insert(id);
   }
+  leader.caught_up_from = std::max(leader.own_from, hard_.commit);
   const VoteResult result = ResultOfVote(
-      members_, [&active](ReplicaId voter) { return active.contains(voter) ? Answer::kYes : Answer::kMissing; });
+      members(), [&active](ReplicaId voter) { return active.contains(voter) ? Answer::kYes : Answer::kMissing; });
   if (result != VoteResult::kWon) BecomeFollower(hard_.term, std::nullopt);
 }
 
 void Node::On(const TransferLeadership& event) {
   auto* leader = std::get_if<Leader>(&role_);
-  if (leader == nullptr || event.to == options_.self || !IsVoter(members_, event.to)) return;
+  if (leader == nullptr || event.to == options_.self) return;
+  // Not to a learner, nor to a voter that is about to leave.
+  if (!std::binary_search(members().voters.begin(), members().voters.end(), event.to)) return;
   if (leader->transfer && leader->transfer->to == event.to) return;
   leader->transfer = Transfer{.to = event.to};
   AdvanceTransfer(*leader);

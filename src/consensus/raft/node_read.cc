@@ -50,7 +50,7 @@ void Node::ConfirmReads(Leader& leader) {
   if (!leader.reads.confirming()) return;
   const ReadRound last = leader.reads.last_round();
   const ReadRound agreed = Agreed<ReadRound>(
-      members_, [&](ReplicaId voter) { return voter == options_.self ? last : leader.peers.at(voter).confirmed(); });
+      members(), [&](ReplicaId voter) { return voter == options_.self ? last : leader.peers.at(voter).confirmed(); });
   for (const auto& [read, index] : leader.reads.Confirm(QUORATE_BUG(raft_read_without_quorum) ? last : agreed)) {
     if (const auto* own = std::get_if<OwnRead>(&read)) {
       out_.reads.emplace_back(own->id, index);

@@ -15,7 +15,9 @@ constexpr std::uint64_t kLoadMessages = 4;  // a cold load fetches as much as th
 
 void Node::Handle(ReplicaId from, const AppendRequest& request) {
   HearLeader(from);
-  const bool matches = log_.Matches(request.prev_index, request.prev_term) ||
+  // What our snapshot covers is committed, so any leader has it.
+  const bool matches = request.prev_index < log_.snapshot_last() ||
+                       log_.Matches(request.prev_index, request.prev_term) ||
                        (QUORATE_BUG(raft_append_skips_prev_term_check) && request.prev_index <= log_.last());
   if (!matches) {
     const LogIndex hint = log_.LastNotAbove(request.prev_index, request.prev_term);
@@ -23,7 +25,7 @@ void Node::Handle(ReplicaId from, const AppendRequest& request) {
     return;
   }
   TakeEntries(request);
-  const LogIndex end(request.prev_index.value + request.entries.size());
+  const LogIndex end = std::max(LogIndex(request.prev_index.value + request.entries.size()), log_.snapshot_last());
   Follower& follower = std::get<Follower>(role_);
   follower.verified = std::max(follower.verified, end);
   // Only what this message has verified: the rest of the log may be of another branch (figure 2, step 5).
@@ -38,19 +40,30 @@ void Node::Handle(ReplicaId from, const AppendRequest& request) {
 void Node::TakeEntries(const AppendRequest& request) {
   const auto last_kept_by_bug = std::max(request.prev_index, hard_.commit);
   if (QUORATE_BUG(raft_append_always_truncates) && log_.last() > last_kept_by_bug) {
-    log_.TruncateAfter(last_kept_by_bug);
-    writes_.TruncateAfter(last_kept_by_bug);
+    CutAfter(last_kept_by_bug);
   }
   for (const Entry& entry : request.entries) {
     if (log_.Matches(entry.index, TermOf(entry)) || entry.index <= log_.snapshot_last()) continue;
     if (entry.index <= log_.last()) {
       CHECK(entry.index > hard_.commit) << "entry " << entry.index.value << " is committed and would be replaced";
-      log_.TruncateAfter(entry.index.Prev());
-      writes_.TruncateAfter(entry.index.Prev());
+      CutAfter(entry.index.Prev());
     }
-    log_.Append(entry);
-    writes_.Put(entry);
+    Append(entry);
   }
+}
+
+void Node::Append(Entry entry) {
+  if (entry.kind == EntryKind::kMembership) {
+    configurations_.Append(entry.index, DecodeChange(entry.payload).value());
+  }
+  writes_.Put(entry);
+  log_.Append(std::move(entry));
+}
+
+void Node::CutAfter(LogIndex last_kept) {
+  log_.TruncateAfter(last_kept);
+  writes_.TruncateAfter(last_kept);
+  configurations_.TruncateAfter(last_kept);
 }
 
 void Node::Handle(ReplicaId from, const Heartbeat& heartbeat) {
@@ -74,8 +87,7 @@ void Node::AppendOwn(EntryKind kind, Origin origin, Bytes payload) {
   Leader& leader = std::get<Leader>(role_);
   Entry entry{log_.last().Next(), Ballot{hard_.term.value, ReplicaId()}, kind, origin, std::move(payload)};
   leader.uncommitted_bytes += entry.payload.size();
-  writes_.Put(entry);
-  log_.Append(std::move(entry));
+  Append(std::move(entry));
 }
 
 void Node::Handle(ReplicaId from, const AppendReply& reply) {
@@ -118,15 +130,14 @@ void Node::Handle(ReplicaId from, const HeartbeatReply& reply) {
 void Node::MaybeCommit() {
   auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr) return;
-  const LogIndex own = QUORATE_BUG(raft_leader_counts_unsynced_self) ? log_.last() : writes_.durable();
-  const LogIndex agreed = Agreed<LogIndex>(
-      members_, [&](ReplicaId voter) { return voter == options_.self ? own : leader->peers.at(voter).match(); });
+  const LogIndex agreed = AgreedMatch(*leader);
   if (agreed <= hard_.commit) return;
   if (log_.TermAt(agreed) != hard_.term && !QUORATE_BUG(raft_commits_old_term_by_counting)) return;
   for (LogIndex index = hard_.commit.Next(); index <= agreed; index = index.Next()) {
     leader->uncommitted_bytes -= log_.At(index).payload.size();
   }
   CommitUpto(agreed);
+  Settle(*leader);
 }
 
 void Node::CommitUpto(LogIndex commit) {
@@ -143,17 +154,18 @@ void Node::SendHeartbeats(Leader& leader) {
 }
 
 bool Node::CanSendAppend(const Progress& peer) const {
-  if (!peer.WantsAppend(log_.last(), Limits())) return false;
+  if (peer.next() <= log_.snapshot_last() || !peer.WantsAppend(log_.last(), Limits())) return false;
   return peer.probing() || !log_.IsCold(peer.next()) || !log_.loading();
 }
 
 bool Node::OwesCommitNotice(const Progress& peer) const {
-  return !peer.probing() && std::min(hard_.commit, peer.match()) > peer.commit_told();
+  return peer.replicating() && std::min(hard_.commit, peer.match()) > peer.commit_told();
 }
 
 void Node::FlushAppends(Leader& leader, Ready* ready) {
   bool loaded_in_use = false;
   for (auto& [id, peer] : leader.peers) {
+    if (peer.WantsSnapshot(log_.snapshot_last())) AskForSnapshot(id, peer, log_.snapshot_last());
     while (CanSendAppend(peer)) {
       if (!peer.probing() && log_.IsCold(peer.next())) {
         ready->load_log = log_.StartLoad(peer.next(), kLoadMessages * options_.message_bytes_max);
@@ -166,7 +178,7 @@ void Node::FlushAppends(Leader& leader, Ready* ready) {
       Send(id, CommitNotice{commit});
       peer.OnCommitTold(commit);
     }
-    loaded_in_use = loaded_in_use || peer.next() < log_.first_cached();
+    loaded_in_use = loaded_in_use || (!peer.in_snapshot() && peer.next() < log_.first_cached());
   }
   if (!loaded_in_use) log_.DropLoaded();
 }

@@ -21,7 +21,8 @@ void Window::AcknowledgedUpto(LogIndex match) {
 
 bool Progress::WantsAppend(LogIndex log_last, const WindowLimits& limits) const {
   if (const auto* probe = std::get_if<Probe>(&state_)) return !probe->waiting;
-  return next_ <= log_last && !std::get<Replicate>(state_).window.Full(limits);
+  const auto* replicate = std::get_if<Replicate>(&state_);
+  return replicate != nullptr && next_ <= log_last && !replicate->window.Full(limits);
 }
 
 void Progress::OnAppendSent(LogIndex last, std::uint64_t bytes, LogIndex commit) {
@@ -38,6 +39,8 @@ void Progress::OnAppendSent(LogIndex last, std::uint64_t bytes, LogIndex commit)
 bool Progress::OnAcknowledged(LogIndex match) {
   if (auto* replicate = std::get_if<Replicate>(&state_)) {
     replicate->window.AcknowledgedUpto(match);
+  } else if (const auto* snapshot = std::get_if<Snapshot>(&state_); snapshot != nullptr && match < snapshot->needed) {
+    // The end of a pipeline that was given up: it counts, and changes nothing.
   } else if (match >= next_.Prev()) {
     // The probe, or something sent before it, matched: from here on the pipeline may run.
     state_ = Replicate{};
@@ -52,9 +55,10 @@ bool Progress::OnAcknowledged(LogIndex match) {
 }
 
 void Progress::OnRejected(LogIndex prev, LogIndex retry) {
+  if (in_snapshot()) return;                      // of an append before it
   if (prev <= match_) return;                     // overtaken by an acknowledgement
   if (probing() && prev != next_.Prev()) return;  // the answer to an earlier probe
-  if (!probing() && prev >= next_) return;        // never sent since the last restart
+  if (replicating() && prev >= next_) return;     // never sent since the last restart
   Restart(std::max(match_, std::min(retry, prev.Prev())).Next());
 }
 
@@ -64,14 +68,40 @@ void Progress::OnHeartbeatAnswered(LogIndex sent_upto, LogIndex verified) {
   // reordered instead, they are sent once more than needed.
   if (probing()) {
     state_ = Probe{};
-  } else if (sent_upto > match_) {
+  } else if (replicating() && sent_upto > match_) {
     Restart(std::max(match_, verified).Next());
   }
 }
 
 // In probe `next` was never advanced by hope, so it stays; a match of this term may not even be known yet.
 void Progress::OnLinkUp() {
-  Restart(probing() ? next_ : match_.Next());
+  Restart(replicating() ? match_.Next() : next_);
+  heard_on_link_ = false;
+}
+
+bool Progress::WantsSnapshot(LogIndex snapshot_last) const {
+  if (next_ > snapshot_last || !heard_on_link_ || in_snapshot()) return false;
+  const auto* probe = std::get_if<Probe>(&state_);
+  return probe == nullptr || !probe->waiting;
+}
+
+void Progress::OnSnapshotAsked(LogIndex needed) {
+  state_ = Snapshot{.needed = needed};
+  sent_upto_ = next_.Prev();
+  commit_told_ = LogIndex();
+}
+
+void Progress::OnSnapshotDelivered(LogIndex last) {
+  if (in_snapshot()) Restart(std::max(match_, last).Next());
+}
+
+void Progress::OnSnapshotFailed(std::uint64_t wait_ticks) {
+  if (auto* snapshot = std::get_if<Snapshot>(&state_)) snapshot->wait_ticks = wait_ticks;
+}
+
+void Progress::Tick() {
+  auto* snapshot = std::get_if<Snapshot>(&state_);
+  if (snapshot != nullptr && snapshot->wait_ticks > 0 && --snapshot->wait_ticks == 0) state_ = Probe{};
 }
 
 void Progress::OnLinkDown() {
@@ -89,8 +119,11 @@ void Progress::Restart(LogIndex next) {
 std::uint64_t Progress::Hash() const {
   Hasher h;
   h.Add(match_).Add(next_).Add(sent_upto_).Add(commit_told_).Add(active_ ? 1 : 0).Add(confirmed_);
+  h.Add(heard_on_link_ ? 1 : 0);
   h.Add(state_.index()).Add(inflight_bytes()).Add(inflight_messages());
   if (const auto* probe = std::get_if<Probe>(&state_)) h.Add(probe->waiting ? 1 : 0);
+  const auto* snapshot = std::get_if<Snapshot>(&state_);
+  if (snapshot != nullptr) h.Add(snapshot->needed).Add(snapshot->wait_ticks);
   return h.value();
 }
 

@@ -1,12 +1,13 @@
 // Progress: what a leader knows about one follower's log, and how much it may send there.
 //
-// Called by raft::Node while it leads; one thread. Two states:
+// Called by raft::Node while it leads; one thread. Three states:
 //   probe      where the logs part is not known: one append at a time, then wait for its answer (or for a heartbeat
 //              answer that shows it was lost).
 //   replicate  the follower acknowledged something: appends are pipelined, `next` runs ahead of `match`
 //   (thesis 10.2.1),
 //              within a window of bytes and messages.
-// Following a snapshot is a third state, and comes with snapshots.
+//   snapshot   it needs entries that the leader's log no longer has: nothing is appended until a snapshot has arrived
+//              there (paper section 7), and a snapshot that failed is asked for again after a delay.
 //
 // Invariants:
 //  1. match < next. In probe nothing above next was sent by this count; in replicate everything below next was.
@@ -56,6 +57,10 @@ struct Probe {
 struct Replicate {
   Window window;
 };
+struct Snapshot {
+  LogIndex needed;               // the follower has to get this far by the snapshot
+  std::uint64_t wait_ticks = 0;  // after a failure, until the next try; 0 = the host is at it
+};
 
 class Progress {
  public:
@@ -66,8 +71,10 @@ class Progress {
   LogIndex next() const { return next_; }
   LogIndex sent_upto() const { return sent_upto_; }
   bool probing() const { return std::holds_alternative<Probe>(state_); }
-  std::uint64_t inflight_bytes() const { return probing() ? 0 : std::get<Replicate>(state_).window.bytes(); }
-  std::uint64_t inflight_messages() const { return probing() ? 0 : std::get<Replicate>(state_).window.messages(); }
+  bool replicating() const { return std::holds_alternative<Replicate>(state_); }
+  bool in_snapshot() const { return std::holds_alternative<Snapshot>(state_); }
+  std::uint64_t inflight_bytes() const { return replicating() ? std::get<Replicate>(state_).window.bytes() : 0; }
+  std::uint64_t inflight_messages() const { return replicating() ? std::get<Replicate>(state_).window.messages() : 0; }
 
   // Whether an append should go out now, given the end of the leader's log.
   bool WantsAppend(LogIndex log_last, const WindowLimits& limits) const;
@@ -85,12 +92,24 @@ class Progress {
   void OnLinkDown();
   void OnLinkUp();
 
+  // Whether a snapshot should go out now, given where the leader's log starts: once something was heard on the present
+  // link, so that nothing big is sent to nobody, and a link that flaps delays the next try.
+  bool WantsSnapshot(LogIndex snapshot_last) const;
+  // The follower cannot go on without a snapshot that reaches `needed`.
+  void OnSnapshotAsked(LogIndex needed);
+  // It has one that ends at `last`.
+  void OnSnapshotDelivered(LogIndex last);
+  // It was not delivered; the next try comes after `wait_ticks`.
+  void OnSnapshotFailed(std::uint64_t wait_ticks);
+  void Tick();
+  std::uint64_t wait_ticks() const { return in_snapshot() ? std::get<Snapshot>(state_).wait_ticks : 0; }
+
   // The commit index that the follower has been told with a check that it holds the entries.
   LogIndex commit_told() const { return commit_told_; }
   void OnCommitTold(LogIndex commit) { commit_told_ = std::max(commit_told_, commit); }
 
   // Check-quorum: heard from since the last call of TakeActive.
-  void MarkActive() { active_ = true; }
+  void MarkActive() { active_ = heard_on_link_ = true; }
   bool TakeActive() { return std::exchange(active_, false); }
   bool active() const { return active_; }
 
@@ -107,9 +126,10 @@ class Progress {
   LogIndex match_;
   LogIndex next_;
   LogIndex sent_upto_;  // end of the latest append, in probe too
-  std::variant<Probe, Replicate> state_;
+  std::variant<Probe, Replicate, Snapshot> state_;
   LogIndex commit_told_;
   bool active_ = false;
+  bool heard_on_link_ = false;
   ReadRound confirmed_;  // the latest round of this term that the follower answered
 };
 

@@ -1,4 +1,6 @@
 // What must hold after every event; the numbers are those of node.h.
+#include <algorithm>
+
 #include "base/check.h"
 #include "consensus/raft/node.h"
 
@@ -18,7 +20,13 @@ void Node::CheckState() const {
   CHECK(delivery_.applied <= delivery_.emitted);
   CHECK(delivery_.emitted <= hard_.commit) << "emitted " << delivery_.emitted.value;
   CHECK(delivery_.emitted <= writes_.durable()) << "emitted " << delivery_.emitted.value;
-  CHECK(log_.first_cached() <= delivery_.applied.Next()) << "an entry was dropped before it was applied";
+  // Nothing above the applied index is dropped from memory, but for what an installed snapshot covers.
+  CHECK(log_.first_cached() <= std::max(delivery_.applied, log_.snapshot_last()).Next());
+  // 9
+  configurations_.CheckInvariants();
+  CHECK(configurations_.latest_index() <= log_.last());
+  configurations_.At(log_.snapshot_last());
+  CHECK(log_.snapshot_last() <= hard_.commit && log_.snapshot_last() <= delivery_.emitted);
   if (const auto* candidate = std::get_if<Candidate>(&role_)) {
     // 5
     CHECK(IsSelfVoter());
@@ -36,7 +44,15 @@ void Node::CheckLeader(const Leader& leader) const {
   CHECK(hard_.vote == options_.self);                                               // 5
   CHECK(log_.TermAt(leader.own_from) == hard_.term) << "no entry of its own term";  // 7
   CHECK(log_.TermAt(leader.own_from.Prev()) < hard_.term);
-  CHECK(leader.peers.size() + (IsSelfVoter() ? 1 : 0) == AllReplicas(members_).size());
+  for (const ReplicaId replica : AllReplicas(members())) {
+    CHECK(replica == options_.self || leader.peers.contains(replica)) << "no progress of " << replica.value;
+  }
+  // 8
+  const LogIndex latest = configurations_.latest_index();
+  CHECK(IsSelfVoter() || latest > hard_.commit) << "leads without being a member";
+  CHECK(latest < leader.own_from || configurations_.previous_index() <= hard_.commit) << "two changes under way";
+  CHECK(latest < leader.own_from || OwnTermCommitted(leader)) << "a change before an entry of the term was committed";
+  CHECK(!leader.transfer || leader.peers.contains(leader.transfer->to));
   for (const auto& [id, peer] : leader.peers) peer.CheckInvariants(log_.last(), Limits());  // 6
   leader.reads.CheckInvariants();
   std::uint64_t uncommitted = 0;  // above the commit index, so within the proposal bound
@@ -65,6 +81,7 @@ void Node::CheckChange() const {
 std::uint64_t Node::Fingerprint() const {
   Hasher h;
   h.Add(hard_.term).Add(hard_.vote).Add(hard_.commit).Add(hard_.life).Add(log_.Hash()).Add(writes_.Hash());
+  h.Add(configurations_.Hash());
   h.Add(timer_.elapsed < timer_.timeout ? timer_.timeout - timer_.elapsed : 0);
   h.Add(timer_.elapsed < options_.election_ticks ? options_.election_ticks - timer_.elapsed : 0);
   h.Add(timer_.early ? *timer_.early + 1 : 0).Add(timer_.early_used == hard_.term ? 1 : 0);
@@ -79,6 +96,7 @@ std::uint64_t Node::Fingerprint() const {
   } else if (const auto* leader = std::get_if<Leader>(&role_)) {
     h.Add(leader->own_from).Add(options_.heartbeat_ticks - leader->heartbeat_elapsed);
     h.Add(options_.election_ticks - leader->quorum_elapsed).Add(leader->reads.Hash());
+    h.Add(leader->settled).Add(leader->caught_up_from);
     for (const auto& [id, peer] : leader->peers) h.Add(id).Add(peer.Hash());
     if (leader->transfer) {
       h.Add(leader->transfer->to).Add(options_.election_ticks - leader->transfer->elapsed_ticks);
@@ -87,6 +105,7 @@ std::uint64_t Node::Fingerprint() const {
   }
   for (const Outbound& out : out_.outbound) h.Add(out.to).AddBytes(out.payload.view()).Add(out.after);
   h.Add(out_.reads.size()).Add(out_.failed_reads.size()).Add(out_.failed.size());
+  h.Add(out_.send_snapshot.size()).Add(out_.may_quiesce ? 1 : 0);
   return h.value();
 }
 

@@ -35,12 +35,15 @@ struct Transfer {
 };
 
 struct Leader {
-  std::map<ReplicaId, Progress> peers;  // every other member
+  std::map<ReplicaId, Progress> peers;  // every other member, and those that leave until that is committed
   LogIndex own_from;                    // the first entry of this term
   std::uint64_t uncommitted_bytes = 0;  // payload above the commit index
   std::uint64_t heartbeat_elapsed = 0;
   std::uint64_t quorum_elapsed = 0;
   std::optional<Transfer> transfer;
+  LogIndex settled;         // the latest configuration known to be committed, and what follows from that was done
+  LogIndex caught_up_from;  // the commit index at the last check of the quorum: who has less is behind
+  bool removed = false;     // a configuration without this voter is committed: it leads no longer than this event
   LeaderReads reads;
 };
 

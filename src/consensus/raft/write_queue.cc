@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/bug.h"
 #include "base/check.h"
 #include "consensus/raft/hash.h"
 
@@ -20,6 +21,14 @@ void WriteQueue::TruncateAfter(LogIndex last_kept) {
   ops_.emplace_back(quorate::consensus::TruncateAfter{last_kept});
 }
 
+void WriteQueue::Install(const SnapshotMeta& meta) {
+  last_ = meta.last;
+  durable_ = meta.last;
+  for (Sent& sent : sent_) sent.last = std::min(sent.last, meta.last);
+  ops_.emplace_back(InstallSnapshot{meta});
+  installs_ = true;
+}
+
 PersistSeq WriteQueue::Barrier() const {
   if (NeedsSync()) return next_seq_;
   return last_sync_ > persisted_ ? last_sync_ : PersistSeq();
@@ -31,12 +40,14 @@ WriteBatch WriteQueue::TakeBatch(const HardState& hard_state) {
   batch.seq = next_seq_;
   batch.sync = NeedsSync();
   batch.ops = std::exchange(ops_, {});
-  if (written_ != hard_state) {
+  const bool leave_out = installs_ && QUORATE_BUG(raft_install_without_hard_state);
+  if ((written_ != hard_state || installs_) && !leave_out) {
     batch.hard_state = EncodeHardState(hard_state);
     written_ = hard_state;
   }
   hard_state_changed_ = false;
   commit_changed_ = false;
+  installs_ = false;
   if (batch.sync) last_sync_ = batch.seq;
   sent_.push_back({batch.seq, last_});
   next_seq_ = next_seq_.Next();
@@ -54,7 +65,12 @@ void WriteQueue::OnPersisted(PersistSeq upto) {
 
 std::uint64_t WriteQueue::Hash() const {
   Hasher h;
-  h.Add(ops_.size()).Add(hard_state_changed_ ? 1 : 0).Add(commit_changed_ ? 1 : 0).Add(last_).Add(durable_);
+  h.Add(ops_.size())
+      .Add(installs_ ? 1 : 0)
+      .Add(hard_state_changed_ ? 1 : 0)
+      .Add(commit_changed_ ? 1 : 0)
+      .Add(last_)
+      .Add(durable_);
   h.Add(next_seq_.value - persisted_.value).Add(last_sync_ > persisted_ ? last_sync_.value - persisted_.value : 0);
   for (const Sent& sent : sent_) h.Add(sent.last);
   return h.value();

@@ -5,7 +5,8 @@
 //
 // Invariants:
 //  1. durable() never runs ahead of what the disk was told and has confirmed: truncating takes it back at once, because
-//     a confirmed entry that is replaced says nothing about its successor.
+//     a confirmed entry that is replaced says nothing about its successor. An installed snapshot counts at once: what
+//     it covers is committed, and whatever is promised on it waits for its batch (Barrier).
 //  2. Only entries, truncations, term, vote and life cause a sync; the commit index travels with the next batch.
 #pragma once
 
@@ -26,6 +27,8 @@ class WriteQueue {
 
   void Put(Entry entry);
   void TruncateAfter(LogIndex last_kept);
+  // The log becomes this snapshot with nothing above it. The batch carries the hard state whether it changed or not.
+  void Install(const SnapshotMeta& meta);
   // Term, vote or life changed: the next batch carries the hard state and syncs.
   void HardStateChanged() { hard_state_changed_ = true; }
   // The commit index may be written by itself now, if it has moved since it was last written.
@@ -56,6 +59,7 @@ class WriteQueue {
   bool NeedsSync() const { return !ops_.empty() || hard_state_changed_; }
 
   std::vector<LogOp> ops_;
+  bool installs_ = false;  // an InstallSnapshot is among them
   bool hard_state_changed_ = false;
   bool commit_changed_ = false;
   std::optional<HardState> written_;
