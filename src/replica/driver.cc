@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <variant>
 
 #include "base/bug.h"
 #include "base/check.h"
@@ -9,11 +10,19 @@
 
 namespace quorate::replica {
 
-Driver::Driver(DriverEnv env, std::unique_ptr<consensus::Core> core, DriverListener& listener)
+Driver::Driver(DriverEnv env, std::unique_ptr<consensus::Core> core, LogIndex log_start, DriverListener& listener)
     : env_(env),
       core_(std::move(core)),
       listener_(listener),
-      decided_(env.machine.applied()),
+      log_start_(log_start),
+      applied_told_(std::max(env.machine.applied(), log_start)),
+      apply_(env.machine, applied_told_, [this] { SchedulePump(); }),
+      installer_(env.machine, apply_,
+                 {[this] {
+                    TellApplied();
+                    SchedulePump();
+                  },
+                  [this](const Status& status) { listener_.OnFailure(status); }}),
       alive_(std::make_shared<const bool>(true)) {}
 
 void Driver::Step(consensus::Event event) {
@@ -32,6 +41,7 @@ void Driver::SchedulePump() {
 void Driver::Pump() {
   pump_scheduled_ = false;
   listener_.BeforePump();
+  Execute();  // what waited for its data, or for a snapshot
   while (core_->HasReady()) Act(core_->TakeReady());
   listener_.AfterPump(env_.machine.applied());
 }
@@ -44,17 +54,24 @@ void Driver::Act(consensus::Ready ready) {
   if (ready.membership) listener_.OnMembership(*ready.membership);
   // Messages that wait for nothing leave before the write is handed over: a leader's appends overlap its own sync.
   Send(std::move(ready.outbound));
+  Take(std::move(ready.decided));  // before a snapshot that the batch may install covers them
   if (ready.write) Submit(*std::move(ready.write));
-  Execute(ready.decided);
+  Execute();
   for (const auto& [id, index] : ready.reads) listener_.OnReadReady(id, index);
   for (const ReadId id : ready.failed_reads) listener_.OnReadFailed(id);
   for (const consensus::Failed& failed : ready.failed) listener_.OnProposalFailed(failed);
   if (ready.load_log) Load(*ready.load_log);
-  CHECK(ready.send_snapshot.empty()) << "a snapshot was asked for, and the log was never released";
+  for (const consensus::SendSnapshot& wanted : ready.send_snapshot) listener_.OnSendSnapshot(wanted.to);
 }
 
 void Driver::Submit(consensus::WriteBatch batch) {
   const PersistSeq seq = batch.seq;
+  for (const consensus::LogOp& op : batch.ops) {
+    const auto* install = std::get_if<consensus::InstallSnapshot>(&op);
+    if (install == nullptr) continue;
+    installer_.Submitted(seq, install->meta);
+    listener_.OnLogRestarted(install->meta.last);
+  }
   env_.log.Submit(env_.group, std::move(batch), [this, seq, alive = std::weak_ptr<const bool>(alive_)] {
     if (!alive.expired()) OnPersisted(seq);
   });
@@ -70,6 +87,7 @@ void Driver::OnPersisted(PersistSeq seq) {
     }
   }
   Step(consensus::Persisted{seq});
+  installer_.Persisted(seq);
 }
 
 void Driver::Send(std::vector<consensus::Outbound> outbound) {
@@ -101,16 +119,29 @@ void Driver::SetLink(ReplicaId peer, LinkId link) {
   }
 }
 
-void Driver::Execute(const std::vector<consensus::Entry>& decided) {
+void Driver::Take(std::vector<consensus::Entry> decided) {
   if (decided.empty()) return;
-  for (const consensus::Entry& entry : decided) {
-    CHECK(entry.index == decided_.Next()) << "entry " << entry.index.value << " decided after " << decided_.value;
-    decided_ = entry.index;
-    std::unique_ptr<Outcome> outcome = env_.machine.Apply(entry);
-    CHECK(env_.machine.applied() == entry.index);
+  listener_.OnDecided(decided);
+  apply_.Push(std::move(decided));
+  installer_.Decided();
+}
+
+void Driver::Execute() {
+  std::vector<LogIndex> memberships;
+  const bool moved = apply_.Run([&](const consensus::Entry& entry, std::unique_ptr<Outcome> outcome) {
+    if (entry.kind == consensus::EntryKind::kMembership) memberships.push_back(entry.index);
     listener_.OnExecuted(entry, std::move(outcome));
-  }
-  core_->Step(consensus::Applied{decided_});
+  });
+  if (!moved) return;
+  TellApplied();
+  for (const LogIndex index : memberships) listener_.OnMembershipDecided(core_->MetaAt(index).members);
+}
+
+void Driver::TellApplied() {
+  const LogIndex applied = env_.machine.applied();
+  if (applied <= applied_told_) return;
+  applied_told_ = applied;
+  core_->Step(consensus::Applied{applied});
 }
 
 void Driver::Load(consensus::LoadLog wanted) {

@@ -9,11 +9,15 @@
 //  2. A proposal whose outcome is unknown is never sent again; one that certainly entered no log is, to the next
 //  leader, until its deadline.
 //  3. Entries are applied in index order, each once per life.
+//  4. A byte of the log is released only when the state machine has flushed what it says (machine.flushed()).
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "base/bytes.h"
@@ -34,6 +38,9 @@ enum class Fate : std::uint8_t {
   kLeaderLost = 3,  // the leader it was sent to is gone; it may still be decided
   kNoLeader = 4,    // the deadline passed and it was sent to nobody: certainly not decided
   kOverloaded = 5,  // over a bound: certainly not decided
+  kNotReady = 6,    // this member's state is being replaced by a snapshot: nothing was read
+  kNoSpace = 7,     // the disk is nearly full: certainly not decided
+  kRefused = 8,     // a change of members, or a transfer, that is not legal now: certainly not decided
 };
 
 struct ProposeResult {
@@ -42,6 +49,16 @@ struct ProposeResult {
   std::unique_ptr<Outcome> outcome;
 };
 
+// How far a peer is, as its leader knows it.
+struct PeerProgress {
+  LogIndex match;         // its log is known to be the leader's up to here
+  bool live = false;      // there is a link now, or was one less than GroupOptions::liveness_ns ago
+  bool snapshot = false;  // it is behind the start of the log: a snapshot is under way
+};
+
+class Snapshots;     // replica/snapshots.h
+class SnapshotHost;  // replica/snapshots.h
+
 struct GroupOptions {
   GroupId group{1};
   consensus::Protocol protocol = consensus::Protocol::kRaft;
@@ -49,7 +66,25 @@ struct GroupOptions {
   std::uint64_t tick_ns = 10'000'000;  // heartbeat 50 ms = 5 ticks, election 300 to 600 ms = 30 to 60 ticks
   std::uint64_t request_timeout_ns = 7'000'000'000;  // etcd's 5 s plus two election timeouts
   std::uint64_t pending_bytes_max = 64 << 20;        // proposals of this member's clients that are not yet answered
+  // Decided entries that are not executed yet. Over it this member refuses its clients' proposals and, as leader, what
+  // is forwarded to it; as follower it lets appends pass by, as if the network had lost them.
+  std::uint64_t apply_queue_bytes_max = 64 << 20;
+
+  // ---- how much of the log stays (replica/log_release.h)
+  std::uint64_t log_keep_bytes = 256 << 20;        // for a live follower that is behind; what it pins at most
+  std::uint64_t log_keep_always_bytes = 16 << 20;  // for one that restarts
+  std::uint64_t log_release_step_bytes = 8 << 20;  // less than this is not worth a record in the log
+  std::uint64_t liveness_ns = 60'000'000'000;      // a peer without a link for this long pins nothing
+
+  // Makes what sends, receives and loads snapshots; empty: none are, and the log is never released.
+  std::function<std::unique_ptr<Snapshots>(SnapshotHost& host, StateMachine& machine)> make_snapshots;
+
+  // Asked before a proposal of this member's clients, and on the leader before a forwarded one, is taken: kOverloaded
+  // (flushing is behind), kNoSpace (the log is low on space), or empty. May be empty.
+  std::function<std::optional<Fate>()> refuse;
   std::function<void()> on_applied;  // after each turn of the loop in which entries were applied; may be empty
+  std::function<void()> on_removed;  // a committed membership is without this member; once; may be empty
+  std::function<void(Status)> on_failure;  // the state machine cannot go on: the node must stop; may be empty
 };
 
 struct GroupStatus {
@@ -58,6 +93,13 @@ struct GroupStatus {
   LogIndex applied;
   std::uint64_t proposals_pending = 0;
   std::uint64_t proposals_failed = 0;
+  bool installing = false;  // the state is being replaced, or waits for a snapshot: no reads
+  std::uint64_t apply_queue_entries = 0;
+  std::uint64_t apply_queue_bytes = 0;
+  LogIndex log_first;                         // the oldest entry that this member can still send
+  std::uint64_t snapshot_bytes_sent = 0;      // of all snapshots, since the start
+  std::uint64_t snapshot_bytes_received = 0;
+  std::uint64_t snapshots_installed = 0;
 };
 
 class Group : public env::TransportListener {
@@ -69,12 +111,21 @@ class Group : public env::TransportListener {
 
   // Proposes on the leader, wherever that is. deadline_ns is of the monotonic clock; 0 = request_timeout_ns from now.
   virtual void Propose(std::string command, std::uint64_t deadline_ns, std::function<void(ProposeResult)> done) = 0;
-  // kApplied: the state machine covers every write acknowledged anywhere before this call. Otherwise kTimedOut or
-  // kNoLeader.
+  // kApplied: the state machine covers every write acknowledged anywhere before this call. Otherwise kTimedOut,
+  // kNoLeader or kNotReady.
   virtual void ReadBarrier(std::uint64_t deadline_ns, std::function<void(Fate)> done) = 0;
-  virtual void TransferLeadership(ReplicaId to) = 0;
+  // Asks the leader, wherever that is, for `target` (outgoing empty). kApplied: the change is decided, and no joint
+  // configuration is left. kRefused: another change is under way, or this one is not legal.
+  virtual void ChangeMembers(consensus::Membership target, std::uint64_t deadline_ns,
+                             std::function<void(Fate)> done) = 0;
+  // kApplied: `to` leads. kNoLeader: this member does not lead. kRefused: `to` is no voter, or a transfer is under way.
+  // kLeaderLost: a third one leads. kTimedOut: at the deadline this member still leads, or nobody is known to.
+  virtual void TransferLeadership(ReplicaId to, std::uint64_t deadline_ns, std::function<void(Fate)> done) = 0;
   virtual GroupStatus status() const = 0;
-  virtual const consensus::Membership& membership() const = 0;
+  virtual const consensus::Membership& membership() const = 0;       // in force: as of the newest entry in the log
+  virtual std::map<ReplicaId, PeerProgress> progress() const = 0;    // of the others; empty unless this member leads
+  // The voter that a leader had best hand over to: live, and the furthest. Empty unless this member leads.
+  virtual std::optional<ReplicaId> Successor() const = 0;
   virtual const consensus::Core& core() const = 0;
 };
 

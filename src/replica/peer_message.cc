@@ -1,12 +1,37 @@
 #include "replica/peer_message.h"
 
+#include <vector>
+
 #include "base/codec.h"
 
 namespace quorate::replica {
 namespace {
 
 constexpr std::uint8_t kVersion = 1;
-enum Kind : std::uint8_t { kCore = 1, kForward = 2, kRefused = 3, kSnapshot = 4 };
+enum Kind : std::uint8_t { kCore = 1, kForward = 2, kRefused = 3, kSnapshot = 4, kForwardChange = 5 };
+
+void PutOrigin(const consensus::Origin& origin, Writer& w) {
+  w.PutId(origin.replica);
+  w.PutId(origin.incarnation);
+  w.PutId(origin.proposal);
+}
+consensus::Origin GetOrigin(Reader& r) {
+  consensus::Origin origin;
+  origin.replica = r.GetId<ReplicaId>();
+  origin.incarnation = r.GetId<Incarnation>();
+  origin.proposal = r.GetId<ProposalId>();
+  return origin;
+}
+
+void PutReplicas(const std::vector<ReplicaId>& replicas, Writer& w) {
+  w.PutVarint(replicas.size());
+  for (const ReplicaId id : replicas) w.PutId(id);
+}
+std::vector<ReplicaId> GetReplicas(Reader& r) {
+  std::vector<ReplicaId> replicas(r.GetCount());
+  for (ReplicaId& id : replicas) id = r.GetId<ReplicaId>();
+  return replicas;
+}
 
 struct BodyEncoder {
   Writer& w;
@@ -16,16 +41,21 @@ struct BodyEncoder {
   }
   void operator()(const ForwardedProposal& m) const {
     w.Put8(kForward);
-    w.PutId(m.origin.replica);
-    w.PutId(m.origin.incarnation);
-    w.PutId(m.origin.proposal);
+    PutOrigin(m.origin, w);
     w.PutRaw(m.command.view());
+  }
+  void operator()(const ForwardedChange& m) const {
+    w.Put8(kForwardChange);
+    PutOrigin(m.origin, w);
+    PutReplicas(m.target.voters, w);
+    PutReplicas(m.target.learners, w);
   }
   void operator()(const ProposalRefused& m) const {
     w.Put8(kRefused);
     w.PutId(m.incarnation);
     w.PutId(m.proposal);
     w.Put8(static_cast<std::uint8_t>(m.reason));
+    if (m.no_space) w.PutBool(true);
   }
   void operator()(const SnapshotFrame& m) const {
     w.Put8(kSnapshot);
@@ -37,13 +67,9 @@ std::optional<PeerMessage> DecodeBody(Reader& r, const Bytes& frame) {
   switch (r.Get8()) {
     case kCore:
       return CoreMessage{frame.SliceOf(r.rest())};
-    case kSnapshot:
-      return SnapshotFrame{frame.SliceOf(r.rest())};
     case kForward: {
       ForwardedProposal m;
-      m.origin.replica = r.GetId<ReplicaId>();
-      m.origin.incarnation = r.GetId<Incarnation>();
-      m.origin.proposal = r.GetId<ProposalId>();
+      m.origin = GetOrigin(r);
       m.command = frame.SliceOf(r.rest());
       if (!r.ok()) return std::nullopt;
       return m;
@@ -53,10 +79,21 @@ std::optional<PeerMessage> DecodeBody(Reader& r, const Bytes& frame) {
       m.incarnation = r.GetId<Incarnation>();
       m.proposal = r.GetId<ProposalId>();
       const std::uint8_t reason = r.Get8();
+      m.no_space = !r.AtEnd() && r.GetBool();
       if (!r.Done() || reason < 1 || reason > 3) return std::nullopt;
       m.reason = static_cast<consensus::FailureReason>(reason);
       return m;
     }
+    case kForwardChange: {
+      ForwardedChange m;
+      m.origin = GetOrigin(r);
+      m.target.voters = GetReplicas(r);
+      m.target.learners = GetReplicas(r);
+      if (!r.Done()) return std::nullopt;
+      return m;
+    }
+    case kSnapshot:
+      return SnapshotFrame{frame.SliceOf(r.rest())};
     default:
       return std::nullopt;
   }
@@ -66,7 +103,8 @@ std::optional<PeerMessage> DecodeBody(Reader& r, const Bytes& frame) {
 
 Bytes EncodePeerMessage(GroupId group, const PeerMessage& message) {
   const auto* core = std::get_if<CoreMessage>(&message);
-  Writer w(32 + (core != nullptr ? core->payload.size() : 0));
+  const auto* snapshot = std::get_if<SnapshotFrame>(&message);
+  Writer w(32 + (core != nullptr ? core->payload.size() : 0) + (snapshot != nullptr ? snapshot->payload.size() : 0));
   w.Put8(kVersion);
   w.PutId(group);
   std::visit(BodyEncoder{w}, message);

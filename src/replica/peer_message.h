@@ -1,5 +1,5 @@
-// What one member's host says to another's: a core's message, a proposal for the leader, the refusal of one,
-// or a part of a snapshot.
+// What one member's host says to another's: a core's message, a proposal or change of members for the leader, the
+// refusal of one, or a piece of the conversation about snapshots.
 //
 // Called by Group and Driver. Plain values, no thread rule. Frames are versioned; Decode is total: garbage, another
 // version or another group gives nothing.
@@ -23,17 +23,21 @@ struct ForwardedProposal {
   consensus::Origin origin;
   Bytes command;
 };
+struct ForwardedChange {
+  consensus::Origin origin;
+  consensus::Membership target;
+};
 // The receiver is certain that the proposal entered no log.
 struct ProposalRefused {
   Incarnation incarnation;  // the origin's when it sent the proposal
   ProposalId proposal;
   consensus::FailureReason reason = consensus::FailureReason::kNotLeader;
+  bool no_space = false;  // kDropped, because the leader's disk is nearly full
 };
-// What the sender and the receiver of a snapshot say to each other (snapshot_message.h).
-struct SnapshotFrame {
+struct SnapshotFrame {  // snapshot_message.h
   Bytes payload;
 };
-using PeerMessage = std::variant<CoreMessage, ForwardedProposal, ProposalRefused, SnapshotFrame>;
+using PeerMessage = std::variant<CoreMessage, ForwardedProposal, ForwardedChange, ProposalRefused, SnapshotFrame>;
 
 Bytes EncodePeerMessage(GroupId group, const PeerMessage& message);
 std::optional<PeerMessage> DecodePeerMessage(GroupId group, const Bytes& frame);

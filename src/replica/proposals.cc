@@ -58,6 +58,11 @@ void Proposals::Fail(ProposalId id, Fate fate) {
   Answer(sent.proposal, fate);
 }
 
+bool Proposals::IsChange(ProposalId id) const {
+  const auto it = sent_.find(id);
+  return it != sent_.end() && it->second.proposal.members.has_value();
+}
+
 void Proposals::FailAllSent(Fate fate) {
   absl::btree_map<ProposalId, Sent> lost;
   lost.swap(sent_);

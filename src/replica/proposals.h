@@ -30,6 +30,7 @@ struct WaitingProposal {
   std::string command;
   std::uint64_t deadline_ns = 0;
   std::function<void(ProposeResult)> done;
+  std::optional<consensus::Membership> members = std::nullopt;  // a change of members, instead of a command
 };
 
 class Proposals {
@@ -47,6 +48,7 @@ class Proposals {
   // The receiver was certain that it entered no log: back to waiting, from `command` (kept until then).
   void Refused(ProposalId id);
   void Fail(ProposalId id, Fate fate);
+  bool IsChange(ProposalId id) const;  // of members
   void FailAllSent(Fate fate);  // the leader they were sent to is gone
   void FailSentTo(ReplicaId leader, Fate fate);
   void Expire(std::uint64_t now_ns);

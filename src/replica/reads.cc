@@ -46,6 +46,15 @@ void Reads::ServeUpTo(LogIndex applied) {
   }
 }
 
+void Reads::FailAll(Fate fate) {
+  Barriers all = std::exchange(waiting_, {});
+  for (auto& [id, round] : rounds_) MoveInto(all, std::move(round.barriers));
+  for (auto& [index, barriers] : confirmed_) MoveInto(all, std::move(barriers));
+  rounds_.clear();
+  confirmed_.clear();
+  for (const Barrier& barrier : all) barrier.done(fate);
+}
+
 void Reads::TakeLate(Barriers& from, std::uint64_t now_ns, Barriers* late) {
   Barriers kept;
   for (Barrier& barrier : from) (barrier.deadline_ns <= now_ns ? *late : kept).push_back(std::move(barrier));

@@ -33,6 +33,7 @@ class Reads {
   void Ready(ReadId id, LogIndex index);  // the round is confirmed: serve at `index`
   void Failed(ReadId id);                 // the round confirmed nothing: its barriers wait for another one
   void ServeUpTo(LogIndex applied);
+  void FailAll(Fate fate);
   // Answers what is past its deadline; a round without an answer for kRoundTimeoutNs is given up and asked for anew.
   void Expire(std::uint64_t now_ns, bool leader_known);
 

@@ -18,6 +18,12 @@ Status FromFate(replica::Fate fate) {
       return Status::Unavailable("etcdserver: request timed out, possibly due to previous leader failure");
     case replica::Fate::kOverloaded:
       return Status::ResourceExhausted("etcdserver: too many requests");
+    case replica::Fate::kNoSpace:
+      return Status::ResourceExhausted("etcdserver: mvcc: database space exceeded");
+    case replica::Fate::kNotReady:
+      return Status::Unavailable("etcdserver: not ready: this member is loading a snapshot");
+    case replica::Fate::kRefused:
+      return Status::FailedPrecondition("etcdserver: the change is not possible now");
   }
   return Status::Internal("no such fate");
 }

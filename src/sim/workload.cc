@@ -218,6 +218,9 @@ void Workload::AnswerWrite(std::size_t position, const replica::ProposeResult& r
       return Answer(position, OperationFate::kUnknown);
     case replica::Fate::kNoLeader:
     case replica::Fate::kOverloaded:
+    case replica::Fate::kNotReady:
+    case replica::Fate::kNoSpace:
+    case replica::Fate::kRefused:
       return Answer(position, OperationFate::kFailed);
   }
   const auto* outcome = dynamic_cast<const coord::CommandOutcome*>(result.outcome.get());
