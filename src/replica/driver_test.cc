@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "replica/group_testing.h"
 #include "replica/peer_message.h"
 
 namespace quorate::replica {
@@ -31,12 +32,6 @@ class QueueExecutor final : public env::Executor {
 
  private:
   std::deque<std::function<void()>> tasks_;
-};
-
-class StillClock final : public env::Clock {
- public:
-  std::uint64_t MonotonicNs() const override { return 0; }
-  std::int64_t WallNs() const override { return 0; }
 };
 
 class ManualLog final : public wal::Log {
@@ -72,25 +67,6 @@ class RecordingTransport final : public env::Transport {
   std::vector<std::string> sent;
 };
 
-class CountingMachine final : public StateMachine {
- public:
-  std::unique_ptr<Outcome> Apply(const Entry& entry) override {
-    applied_ = entry.index;
-    return nullptr;
-  }
-  LogIndex applied() const override { return applied_; }
-  bool Prepare(const consensus::Entry&, std::function<void()>) override { return true; }
-  LogIndex flushed() const override { return LogIndex(); }
-  std::shared_ptr<SnapshotSource> OpenSnapshot() override { return nullptr; }
-  std::unique_ptr<SnapshotSink> BeginInstall(LogIndex) override { return nullptr; }
-  void Stamp(std::string&, std::uint64_t, std::int64_t) override {}
-  void OnLeadership(const consensus::Leadership&, std::uint64_t) override {}
-  std::uint64_t StateHash() const override { return 0; }
-
- private:
-  LogIndex applied_;
-};
-
 class ScriptedCore final : public consensus::Core {
  public:
   const consensus::Traits& traits() const override { return traits_; }
@@ -123,19 +99,43 @@ class SilentListener final : public DriverListener {
   void OnProposalFailed(const consensus::Failed&) override {}
   void OnLeadership(const consensus::Leadership&) override {}
   void OnMembership(const consensus::Membership&) override {}
+  void OnDecided(const std::vector<Entry>&) override {}
+  void OnMembershipDecided(const consensus::Membership&) override { ++memberships; }
+  void OnLogRestarted(LogIndex start) override { log_start = start; }
+  void OnSendSnapshot(ReplicaId) override {}
+  void OnFailure(const Status& status) override { failure = status; }
   void BeforePump() override {}
   void AfterPump(LogIndex) override {}
   std::vector<std::uint64_t> executed;
+  int memberships = 0;
+  LogIndex log_start;
+  Status failure;
+};
+
+class NoHost final : public SnapshotHost {
+ public:
+  std::optional<consensus::SnapshotMeta> MetaNow() const override { return std::nullopt; }
+  bool LogFollows(LogIndex) const override { return true; }
+  std::string WhyNot(LogIndex, bool) const override { return ""; }
+  void SendFrame(ReplicaId, Bytes) override {}
+  void OnSent(ReplicaId, const consensus::SnapshotMeta&, bool) override {}
+  void OnArrived(ReplicaId, const consensus::SnapshotMeta&) override {}
 };
 
 class DriverTest : public ::testing::Test {
  protected:
-  DriverTest() {
+  explicit DriverTest(std::uint64_t log_start = 0) { Begin(log_start); }
+  void Begin(std::uint64_t log_start) {
+    driver_.reset();
     auto core = std::make_unique<ScriptedCore>();
     core_ = core.get();
     driver_ = std::make_unique<Driver>(DriverEnv{GroupId(1), log_, transport_, executor_, clock_, machine_},
-                                       std::move(core), listener_);
+                                       std::move(core), LogIndex(log_start), listener_);
+    snapshots_ = std::make_unique<FakeSnapshots>(host_, machine_, files_, network_, executor_, ReplicaId(1));
+    snapshots_->hold_loads = true;
+    driver_->UseSnapshots(snapshots_.get());
     driver_->SetLink(ReplicaId(2), LinkId(7));
+    executor_.Run();
   }
   void Emit(Ready ready) {
     core_->ready.push_back(std::move(ready));
@@ -152,6 +152,39 @@ class DriverTest : public ::testing::Test {
     ready.outbound = std::move(outbound);
     return ready;
   }
+  static Ready Deciding(std::uint64_t first, std::uint64_t last,
+                        consensus::EntryKind kind = consensus::EntryKind::kCommand) {
+    Ready ready;
+    for (std::uint64_t i = first; i <= last; ++i) {
+      ready.decided.push_back(Entry{LogIndex(i), {}, kind, {}, Bytes(std::to_string(i))});
+    }
+    return ready;
+  }
+  static consensus::SnapshotMeta Meta(std::uint64_t last) {
+    consensus::SnapshotMeta meta;
+    meta.last = LogIndex(last);
+    return meta;
+  }
+  static Ready Installing(std::uint64_t seq, std::uint64_t last) {
+    Ready ready = Writing(seq, {});
+    ready.write->ops.push_back(consensus::InstallSnapshot{Meta(last)});
+    return ready;
+  }
+  void PutFile(std::uint64_t last, bool damaged = false) {
+    files_.files[last] = {Meta(last), {{last, "from the snapshot"}}, damaged};
+  }
+  void FinishLoad() {
+    ASSERT_TRUE(snapshots_->held);
+    std::exchange(snapshots_->held, nullptr)();
+    executor_.Run();
+  }
+  std::uint64_t AppliedTold() const {
+    std::uint64_t told = 0;
+    for (const consensus::Event& event : core_->events) {
+      if (const auto* applied = std::get_if<consensus::Applied>(&event)) told = applied->upto.value;
+    }
+    return told;
+  }
   bool PersistedWasStepped(std::uint64_t seq) const {
     for (const consensus::Event& event : core_->events) {
       const auto* persisted = std::get_if<consensus::Persisted>(&event);
@@ -161,13 +194,17 @@ class DriverTest : public ::testing::Test {
   }
 
   QueueExecutor executor_;
-  StillClock clock_;
+  ZeroClock clock_;
   ManualLog log_;
   RecordingTransport transport_;
-  CountingMachine machine_;
+  FakeMachine machine_;
+  FakeSnapshotFiles files_;
+  FakeSnapshotNetwork network_;
+  NoHost host_;
   SilentListener listener_;
   ScriptedCore* core_ = nullptr;
   std::unique_ptr<Driver> driver_;
+  std::unique_ptr<FakeSnapshots> snapshots_;
 };
 
 using Sent = std::vector<std::string>;
@@ -206,6 +243,133 @@ TEST_F(DriverTest, DecidedEntriesAreExecutedInOrderAndAGapIsFatal) {
   Ready gap;
   gap.decided = {Entry{LogIndex(4), {}, consensus::EntryKind::kNoop, {}, {}}};
   EXPECT_DEATH(Emit(std::move(gap)), "decided after 2");
+}
+
+TEST_F(DriverTest, AnEntryWhoseDataIsColdHoldsExecutionAndNothingElse) {
+  machine_.cold = {2};
+  Ready ready = Deciding(1, 3);
+  ready.outbound = {To2("append", 0)};
+  Emit(std::move(ready));
+  EXPECT_EQ(listener_.executed, std::vector<std::uint64_t>{1});
+  EXPECT_EQ(AppliedTold(), 1u);
+  EXPECT_EQ(driver_->decided(), LogIndex(3));
+  EXPECT_EQ(driver_->queue().entries(), 2u);
+  Emit(Writing(1, {To2("ack", 1), To2("heartbeat", 0)}));
+  log_.CompleteOne();
+  executor_.Run();
+  EXPECT_EQ(transport_.sent, (Sent{"2:append", "2:heartbeat", "2:ack"}));
+  machine_.Warm();
+  executor_.Run();
+  EXPECT_EQ(listener_.executed, (std::vector<std::uint64_t>{1, 2, 3}));
+  EXPECT_FALSE(machine_.executed_cold);
+  EXPECT_EQ(AppliedTold(), 3u);
+  EXPECT_EQ(driver_->queue().bytes(), 0u);
+}
+
+TEST_F(DriverTest, ALongReplayIsCutIntoSlices) {
+  Emit(Deciding(1, 2 * ApplyQueue::kSliceEntries + 1));
+  EXPECT_EQ(listener_.executed.size(), 2 * ApplyQueue::kSliceEntries + 1);
+  int told = 0;
+  for (const consensus::Event& event : core_->events) told += std::holds_alternative<consensus::Applied>(event) ? 1 : 0;
+  EXPECT_EQ(told, 3);
+}
+
+TEST_F(DriverTest, ASnapshotIsLoadedOnceItsBatchIsDurableAndEntriesWaitForIt) {
+  PutFile(10);
+  Emit(Deciding(1, 2));
+  Emit(Installing(1, 10));
+  EXPECT_TRUE(driver_->installer().installing());
+  EXPECT_EQ(snapshots_->loads, 0);
+  EXPECT_EQ(listener_.log_start, LogIndex(10));
+  log_.CompleteOne();
+  executor_.Run();
+  EXPECT_EQ(snapshots_->loads, 1);
+  Emit(Deciding(11, 12));
+  EXPECT_EQ(listener_.executed, (std::vector<std::uint64_t>{1, 2}));
+  FinishLoad();
+  EXPECT_EQ(listener_.executed, (std::vector<std::uint64_t>{1, 2, 11, 12}));
+  EXPECT_FALSE(machine_.executed_while_installing);
+  EXPECT_EQ(AppliedTold(), 12u);
+  EXPECT_EQ(machine_.state.at(10), "from the snapshot");
+  EXPECT_FALSE(driver_->installer().installing());
+}
+
+TEST_F(DriverTest, WhatASnapshotCoversIsDroppedAlsoWhenItWaitedForItsData) {
+  PutFile(10);
+  machine_.cold = {2};
+  Emit(Deciding(1, 5));
+  Emit(Installing(1, 10));
+  EXPECT_EQ(driver_->queue().entries(), 0u);
+  log_.CompleteOne();
+  machine_.Warm();
+  executor_.Run();
+  EXPECT_EQ(listener_.executed, std::vector<std::uint64_t>{1});
+  FinishLoad();
+  Emit(Deciding(11, 11));
+  EXPECT_EQ(listener_.executed, (std::vector<std::uint64_t>{1, 11}));
+}
+
+TEST_F(DriverTest, ASecondSnapshotThatComesDuringALoadIsLoadedAfterIt) {
+  PutFile(10);
+  PutFile(20);
+  Emit(Installing(1, 10));
+  log_.CompleteOne();
+  executor_.Run();
+  Emit(Installing(2, 20));
+  log_.CompleteOne();
+  executor_.Run();
+  Emit(Deciding(21, 21));
+  FinishLoad();
+  EXPECT_TRUE(listener_.executed.empty());
+  FinishLoad();
+  EXPECT_EQ(listener_.executed, std::vector<std::uint64_t>{21});
+  EXPECT_EQ(snapshots_->loads, 2);
+}
+
+TEST_F(DriverTest, AStartBehindTheLogLoadsTheFileOfThisMemberBeforeAnythingIsExecuted) {
+  PutFile(10);
+  Begin(10);
+  Emit(Deciding(11, 11));
+  EXPECT_TRUE(listener_.executed.empty());
+  FinishLoad();
+  EXPECT_EQ(listener_.executed, std::vector<std::uint64_t>{11});
+  EXPECT_FALSE(snapshots_->wanted);
+}
+
+TEST_F(DriverTest, AStartBehindTheLogWithoutAFileAsksForOneAndTakesItOnlyWhenTheLogContainsIt) {
+  Begin(10);
+  EXPECT_TRUE(snapshots_->wanted);
+  Emit(Deciding(11, 12));
+  PutFile(14);
+  driver_->SnapshotArrived(Meta(14));
+  executor_.Run();
+  EXPECT_EQ(snapshots_->loads, 0);
+  Emit(Deciding(13, 15));
+  FinishLoad();
+  EXPECT_EQ(listener_.executed, std::vector<std::uint64_t>{15});
+  EXPECT_EQ(AppliedTold(), 15u);
+}
+
+TEST_F(DriverTest, AFileThatDoesNotVerifyIsNoReasonToStop) {
+  PutFile(10, true);
+  Begin(10);
+  EXPECT_EQ(snapshots_->loads, 1);
+  EXPECT_TRUE(snapshots_->wanted);
+  EXPECT_TRUE(driver_->installer().installing());
+  EXPECT_TRUE(listener_.failure.ok());
+  PutFile(10);
+  driver_->SnapshotArrived(Meta(10));
+  FinishLoad();
+  EXPECT_FALSE(driver_->installer().installing());
+}
+
+TEST_F(DriverTest, MembersAreReportedOnceTheirEntryIsExecuted) {
+  machine_.cold = {1};
+  Emit(Deciding(1, 1, consensus::EntryKind::kMembership));
+  EXPECT_EQ(listener_.memberships, 0);
+  machine_.Warm();
+  executor_.Run();
+  EXPECT_EQ(listener_.memberships, 1);
 }
 
 TEST_F(DriverTest, ACallbackOfTheLogThatComesAfterTheDriversEndDoesNothing) {

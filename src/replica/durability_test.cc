@@ -12,16 +12,11 @@
 #include "env/disk_testing.h"
 #include "env/memory_disk.h"
 #include "replica/group.h"
+#include "replica/group_testing.h"
 #include "wal/log.h"
 
 namespace quorate::replica {
 namespace {
-
-class ZeroClock final : public env::Clock {
- public:
-  std::uint64_t MonotonicNs() const override { return 0; }
-  std::int64_t WallNs() const override { return 0; }
-};
 
 class NoTransport final : public env::Transport {
  public:

@@ -115,6 +115,32 @@ TEST_F(ReadsTest, ARoundWhoseMessagesWereLostIsAskedForAnew) {
   EXPECT_TRUE(reads_.BeginRound(Reads::kRoundTimeoutNs));
 }
 
+TEST_F(ReadsTest, WhenTheStateIsReplacedNoBarrierIsServed) {
+  Add();
+  const std::optional<ReadId> round = reads_.BeginRound(0);
+  reads_.Ready(*round, LogIndex(5));
+  Add();
+  ASSERT_TRUE(reads_.BeginRound(0));
+  Add();
+  reads_.FailAll(Fate::kNotReady);
+  EXPECT_EQ(fates_, (std::vector<Fate>{Fate::kNotReady, Fate::kNotReady, Fate::kNotReady}));
+  reads_.ServeUpTo(LogIndex(9));
+  EXPECT_EQ(fates_.size(), 3u);
+}
+
+TEST(PeerMessage, AChangeOfMembersAndARefusalForWantOfSpaceComeBackAsTheyWere) {
+  const ForwardedChange change{{ReplicaId(3), Incarnation(2), ProposalId(9)},
+                               {{ReplicaId(1), ReplicaId(300)}, {}, {ReplicaId(7)}}};
+  const auto decoded = DecodePeerMessage(GroupId(1), EncodePeerMessage(GroupId(1), change));
+  ASSERT_TRUE(decoded);
+  EXPECT_EQ(std::get<ForwardedChange>(*decoded).target, change.target);
+  EXPECT_EQ(std::get<ForwardedChange>(*decoded).origin, change.origin);
+  const ProposalRefused refused{Incarnation(2), ProposalId(9), consensus::FailureReason::kDropped, true};
+  const auto again = DecodePeerMessage(GroupId(1), EncodePeerMessage(GroupId(1), refused));
+  ASSERT_TRUE(again);
+  EXPECT_TRUE(std::get<ProposalRefused>(*again).no_space);
+}
+
 TEST(PeerMessage, AnyOtherGroupVersionOrCutIsRefused) {
   const PeerMessage message =
       ForwardedProposal{{ReplicaId(3), Incarnation(2), ProposalId(9)}, Bytes(std::string("command"))};
