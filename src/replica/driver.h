@@ -39,12 +39,12 @@ class DriverListener {
   virtual void OnProposalFailed(const consensus::Failed& failed) = 0;
   virtual void OnLeadership(const consensus::Leadership& leadership) = 0;
   virtual void OnMembership(const consensus::Membership& membership) = 0;
-  virtual void OnDecided(const std::vector<consensus::Entry>& decided) = 0;  // and not executed yet
+  virtual void OnDecided(const std::vector<consensus::Entry>& decided) = 0;       // and not executed yet
   virtual void OnMembershipDecided(const consensus::Membership& membership) = 0;  // executed as well
   virtual void OnLogRestarted(LogIndex start) = 0;  // a snapshot is being installed: the log begins after `start`
   virtual void OnSendSnapshot(ReplicaId to) = 0;
   virtual void OnFailure(const Status& status) = 0;  // the machine cannot go on
-  virtual void BeforePump() = 0;  // last moment to step events of this turn
+  virtual void BeforePump() = 0;                     // last moment to step events of this turn
   virtual void AfterPump(LogIndex applied) = 0;
 };
 

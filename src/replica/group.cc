@@ -31,8 +31,8 @@ bool IsMember(const consensus::Membership& members, ReplicaId id) {
 }
 
 struct Beginning {
-  LogIndex log_start;                         // the last entry that the log has released
-  bool alone = false;                         // there is nobody to ask for a snapshot
+  LogIndex log_start;                                       // the last entry that the log has released
+  bool alone = false;                                       // there is nobody to ask for a snapshot
   std::vector<std::pair<LogIndex, std::uint64_t>> applied;  // entries of the log that are executed, and their sizes
 };
 
@@ -71,8 +71,7 @@ class GroupImpl final : public Group, private DriverListener, private SnapshotHo
     }
     Admit({std::move(command), Deadline(deadline_ns), std::move(done)});
   }
-  void ChangeMembers(consensus::Membership target, std::uint64_t deadline_ns,
-                     std::function<void(Fate)> done) override {
+  void ChangeMembers(consensus::Membership target, std::uint64_t deadline_ns, std::function<void(Fate)> done) override {
     Admit({"", Deadline(deadline_ns), [done = std::move(done)](const ProposeResult& result) { done(result.fate); },
            std::move(target)});
   }
@@ -467,8 +466,8 @@ Status CheckRecovered(const consensus::Recovered& recovered, LogIndex applied) {
 Beginning Examine(const consensus::Recovered& recovered, ReplicaId self) {
   Beginning start;
   start.log_start = recovered.snapshot.last;
-  start.alone = recovered.snapshot.members.voters == std::vector<ReplicaId>{self} &&
-                recovered.snapshot.members.outgoing.empty();
+  start.alone =
+      recovered.snapshot.members.voters == std::vector<ReplicaId>{self} && recovered.snapshot.members.outgoing.empty();
   for (const consensus::Entry& entry : recovered.log) {
     if (entry.kind == consensus::EntryKind::kMembership) start.alone = false;
     if (entry.index <= recovered.applied) {

@@ -82,8 +82,8 @@ struct GroupOptions {
   // Asked before a proposal of this member's clients, and on the leader before a forwarded one, is taken: kOverloaded
   // (flushing is behind), kNoSpace (the log is low on space), or empty. May be empty.
   std::function<std::optional<Fate>()> refuse;
-  std::function<void()> on_applied;  // after each turn of the loop in which entries were applied; may be empty
-  std::function<void()> on_removed;  // a committed membership is without this member; once; may be empty
+  std::function<void()> on_applied;        // after each turn of the loop in which entries were applied; may be empty
+  std::function<void()> on_removed;        // a committed membership is without this member; once; may be empty
   std::function<void(Status)> on_failure;  // the state machine cannot go on: the node must stop; may be empty
 };
 
@@ -96,8 +96,8 @@ struct GroupStatus {
   bool installing = false;  // the state is being replaced, or waits for a snapshot: no reads
   std::uint64_t apply_queue_entries = 0;
   std::uint64_t apply_queue_bytes = 0;
-  LogIndex log_first;                         // the oldest entry that this member can still send
-  std::uint64_t snapshot_bytes_sent = 0;      // of all snapshots, since the start
+  LogIndex log_first;                     // the oldest entry that this member can still send
+  std::uint64_t snapshot_bytes_sent = 0;  // of all snapshots, since the start
   std::uint64_t snapshot_bytes_received = 0;
   std::uint64_t snapshots_installed = 0;
 };
@@ -122,8 +122,8 @@ class Group : public env::TransportListener {
   // kLeaderLost: a third one leads. kTimedOut: at the deadline this member still leads, or nobody is known to.
   virtual void TransferLeadership(ReplicaId to, std::uint64_t deadline_ns, std::function<void(Fate)> done) = 0;
   virtual GroupStatus status() const = 0;
-  virtual const consensus::Membership& membership() const = 0;       // in force: as of the newest entry in the log
-  virtual std::map<ReplicaId, PeerProgress> progress() const = 0;    // of the others; empty unless this member leads
+  virtual const consensus::Membership& membership() const = 0;     // in force: as of the newest entry in the log
+  virtual std::map<ReplicaId, PeerProgress> progress() const = 0;  // of the others; empty unless this member leads
   // The voter that a leader had best hand over to: live, and the furthest. Empty unless this member leads.
   virtual std::optional<ReplicaId> Successor() const = 0;
   virtual const consensus::Core& core() const = 0;

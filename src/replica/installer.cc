@@ -79,8 +79,8 @@ void Installer::OnLoaded(const consensus::SnapshotMeta& meta, const Status& stat
     calls_.failed(status);
     return;
   } else {
-    CHECK(machine_.applied() == meta.last) << "the snapshot up to " << meta.last.value << " left the machine at "
-                                           << machine_.applied().value;
+    CHECK(machine_.applied() == meta.last)
+        << "the snapshot up to " << meta.last.value << " left the machine at " << machine_.applied().value;
     ++installed_;
     LogInfo("the snapshot up to entry " + std::to_string(meta.last.value) + " is loaded");
     if (machine_.applied() >= wanted_) wanted_ = LogIndex();

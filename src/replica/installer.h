@@ -26,8 +26,8 @@ namespace quorate::replica {
 class Installer {
  public:
   struct Calls {
-    std::function<void()> installed;              // the machine has the new state; entries go on
-    std::function<void(const Status&)> failed;    // the machine cannot take it: the node must stop
+    std::function<void()> installed;            // the machine has the new state; entries go on
+    std::function<void(const Status&)> failed;  // the machine cannot take it: the node must stop
   };
 
   Installer(StateMachine& machine, ApplyQueue& queue, Calls calls);

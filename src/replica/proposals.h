@@ -49,7 +49,7 @@ class Proposals {
   void Refused(ProposalId id);
   void Fail(ProposalId id, Fate fate);
   bool IsChange(ProposalId id) const;  // of members
-  void FailAllSent(Fate fate);  // the leader they were sent to is gone
+  void FailAllSent(Fate fate);         // the leader they were sent to is gone
   void FailSentTo(ReplicaId leader, Fate fate);
   void Expire(std::uint64_t now_ns);
 

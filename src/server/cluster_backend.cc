@@ -84,9 +84,20 @@ std::vector<coord::MemberInfo> ClusterBackend::members() const {
   return out;
 }
 
-void ClusterBackend::MoveLeader(const coord::RequestContext&, ReplicaId to, std::function<void(Status)> done) {
-  group_.TransferLeadership(to);
-  done(Status::Ok());
+void ClusterBackend::MoveLeader(const coord::RequestContext& context, ReplicaId to, std::function<void(Status)> done) {
+  group_.TransferLeadership(to, context.deadline_ns, [done = std::move(done)](replica::Fate fate) {
+    switch (fate) {
+      case replica::Fate::kNoLeader:
+        return done(Status::FailedPrecondition("etcdserver: not leader"));
+      case replica::Fate::kRefused:
+        return done(Status::FailedPrecondition("etcdserver: bad leader transferee"));
+      case replica::Fate::kTimedOut:
+      case replica::Fate::kLeaderLost:
+        return done(Status::Unavailable("etcdserver: request timed out, leader transfer took too long"));
+      default:
+        return done(FromFate(fate));
+    }
+  });
 }
 
 }  // namespace quorate::server

@@ -302,7 +302,8 @@ void Nemesis::Transfer() {
   Member* leader = cluster_.leader();
   if (leader == nullptr) return;
   const ReplicaId to = Anybody().id();
-  cluster_.scheduler().After(0, leader->process(), [leader, to] { leader->group().TransferLeadership(to, 0, [](replica::Fate) {}); });
+  cluster_.scheduler().After(0, leader->process(),
+                             [leader, to] { leader->group().TransferLeadership(to, 0, [](replica::Fate) {}); });
 }
 
 }  // namespace quorate::sim
