@@ -208,7 +208,6 @@ class GroupImpl final : public Group, private DriverListener, private SnapshotHo
   void OnMessage(ReplicaId peer, LinkId, const SnapshotFrame& message) {
     if (snapshots_ != nullptr) snapshots_->OnFrame(peer, message.payload);
   }
-  void OnMessage(ReplicaId, LinkId, const SnapshotFrame&) {}  // nobody asks for one while the log is never released
 
   // ---- DriverListener: what the core decided
   void OnDecided(const std::vector<consensus::Entry>& decided) override {
