@@ -215,15 +215,42 @@ std::string SegmentName(SegmentNumber number) {
   return digits.append(kSegmentSuffix);
 }
 
-std::optional<SegmentNumber> ParseSegmentName(std::string_view name) {
-  if (name.size() != kSegmentDigits + kSegmentSuffix.size() || !name.ends_with(kSegmentSuffix)) return std::nullopt;
+namespace {
+
+std::optional<std::uint64_t> ParseNumber(std::string_view digits) {
+  if (digits.empty() || digits.size() > 18) return std::nullopt;
   std::uint64_t number = 0;
-  for (const char c : name.substr(0, kSegmentDigits)) {
+  for (const char c : digits) {
     if (c < '0' || c > '9') return std::nullopt;
     number = number * 10 + static_cast<std::uint64_t>(c - '0');
   }
-  if (number == 0 || number > UINT32_MAX) return std::nullopt;
-  return static_cast<SegmentNumber>(number);
+  return number;
+}
+
+}  // namespace
+
+std::optional<SegmentNumber> ParseSegmentName(std::string_view name) {
+  if (name.size() != kSegmentDigits + kSegmentSuffix.size() || !name.ends_with(kSegmentSuffix)) return std::nullopt;
+  const std::optional<std::uint64_t> number = ParseNumber(name.substr(0, kSegmentDigits));
+  if (!number || *number == 0 || *number > UINT32_MAX) return std::nullopt;
+  return static_cast<SegmentNumber>(*number);
+}
+
+std::string ArchivedSegmentName(const ArchivedName& name) {
+  const std::string plain = SegmentName(name.number);
+  std::string archived = plain.substr(0, kSegmentDigits);
+  return archived.append("-").append(std::to_string(name.seconds)).append(plain.substr(kSegmentDigits));
+}
+
+std::optional<ArchivedName> ParseArchivedSegmentName(std::string_view name) {
+  if (name.size() <= kSegmentDigits + 1 || name[kSegmentDigits] != '-') return std::nullopt;
+  std::string plain(name.substr(0, kSegmentDigits));
+  const std::size_t dot = name.find('.');
+  if (dot == std::string_view::npos) return std::nullopt;
+  const std::optional<SegmentNumber> number = ParseSegmentName(plain.append(name.substr(dot)));
+  const std::optional<std::uint64_t> seconds = ParseNumber(name.substr(kSegmentDigits + 1, dot - kSegmentDigits - 1));
+  if (!number || !seconds) return std::nullopt;
+  return ArchivedName{*number, *seconds};
 }
 
 void EncodeWriteHeader(const WriteHeader& header, const WritePlace& place, char* out) {
@@ -324,6 +351,66 @@ std::optional<GroupState> DecodeGroupState(const Bytes& body) {
   state.last = reader.GetId<LogIndex>();
   if (!reader.Done()) return std::nullopt;
   return state;
+}
+
+void AppendRelease(const Release& release, Writer* out) {
+  AppendRecord(RecordType::kRelease, out, [&] {
+    out->PutId(release.group);
+    out->PutId(release.incarnation);
+    PutSnapshot(release.snapshot, out);
+  });
+}
+
+std::optional<Release> DecodeRelease(const Bytes& body) {
+  Reader reader(body.view());
+  Release release;
+  release.group = reader.GetId<GroupId>();
+  release.incarnation = reader.GetId<Incarnation>();
+  release.snapshot = GetSnapshot(&reader);
+  if (!reader.Done()) return std::nullopt;
+  return release;
+}
+
+void AppendRewritten(const Rewritten& rewritten, Writer* out) {
+  AppendRecord(RecordType::kRewritten, out, [&] {
+    out->PutId(rewritten.group);
+    out->PutId(rewritten.incarnation);
+    out->PutVarint(rewritten.entries.size());
+    for (const consensus::Entry& entry : rewritten.entries) OpWriter{out}(consensus::PutEntry{entry});
+  });
+}
+
+std::optional<Rewritten> DecodeRewritten(const Bytes& body) {
+  Reader reader(body.view());
+  Rewritten found;
+  found.group = reader.GetId<GroupId>();
+  found.incarnation = reader.GetId<Incarnation>();
+  for (std::size_t count = reader.GetCount(2); count > 0; --count) {
+    std::optional<consensus::LogOp> op = GetOp(body, &reader);
+    auto* put = op ? std::get_if<consensus::PutEntry>(&*op) : nullptr;
+    if (put == nullptr) return std::nullopt;
+    found.entries.push_back(std::move(put->entry));
+  }
+  if (!reader.Done()) return std::nullopt;
+  return found;
+}
+
+std::optional<std::map<LogIndex, consensus::Entry>> DecodeEntries(const Record& record) {
+  std::map<LogIndex, consensus::Entry> entries;
+  const Bytes body = Bytes::Copy(record.body);
+  if (record.type == static_cast<std::uint8_t>(RecordType::kBatch)) {
+    std::optional<Batch> batch = DecodeBatch(body);
+    if (!batch) return std::nullopt;
+    for (consensus::LogOp& op : batch->batch.ops) {
+      if (auto* put = std::get_if<consensus::PutEntry>(&op)) entries[put->entry.index] = std::move(put->entry);
+    }
+    return entries;
+  }
+  if (record.type != static_cast<std::uint8_t>(RecordType::kRewritten)) return std::nullopt;
+  std::optional<Rewritten> rewritten = DecodeRewritten(body);
+  if (!rewritten) return std::nullopt;
+  for (consensus::Entry& entry : rewritten->entries) entries[entry.index] = std::move(entry);
+  return entries;
 }
 
 }  // namespace quorate::wal

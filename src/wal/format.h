@@ -4,17 +4,21 @@
 //   identity            who the directory belongs to and its incarnation
 //   NNNNNNNNNN.segment  header, then writes one after another, then zeros
 //   write               header (number, durable mark, checksum that covers where it stands), then its records
-//   record              header (type, length, checksum), then its body: a batch, or a group's state at a segment's
-//   start
+//   record              header (type, length, checksum), then its body: a batch, a group's state at a segment's start,
+//   a
+//                       release, or entries rewritten forward
+//   archive/NNNNNNNNNN-SECONDS.segment  a released segment that is kept
 //
 // Called by log.cc, recovery.cc and tests. Decoders take any bytes: they never read past their input and never abort.
 // Thread rule: plain functions.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/codec.h"
@@ -53,6 +57,14 @@ Result<SegmentHeader> DecodeSegmentHeader(std::string_view content);  // as Deco
 std::string SegmentName(SegmentNumber number);
 std::optional<SegmentNumber> ParseSegmentName(std::string_view name);
 
+// A segment in the archive, with the wall time at which it came there.
+struct ArchivedName {
+  SegmentNumber number = 0;
+  std::uint64_t seconds = 0;
+};
+std::string ArchivedSegmentName(const ArchivedName& name);
+std::optional<ArchivedName> ParseArchivedSegmentName(std::string_view name);
+
 // ---- writes: what one sync covers
 
 // Where a write stands. Part of its checksum though not written: so a copy of a write inside somebody's value, in
@@ -70,8 +82,8 @@ struct WriteHeader {
   std::uint64_t number = 0;      // from 1, without gaps through the whole log
   std::uint64_t durable = 0;     // the mark: every write up to this one was synced before this one began
   Incarnation incarnation;
-  SegmentNumber oldest_segment = 0;  // these two: which segments a complete directory has
-  SegmentNumber newest_segment = 0;
+  SegmentNumber oldest_segment = 0;  // a start needs this one and all after it; older ones may be there or not
+  SegmentNumber newest_segment = 0;  // and this one exists
 };
 inline constexpr std::uint32_t kWriteHeaderBytes = 48;
 inline constexpr std::string_view kWriteMagic = "QwrT";
@@ -82,7 +94,7 @@ std::optional<WriteHeader> DecodeWriteHeader(std::string_view input, const Write
 
 // ---- records
 
-enum class RecordType : std::uint8_t { kBatch = 1, kGroupState = 2 };
+enum class RecordType : std::uint8_t { kBatch = 1, kGroupState = 2, kRelease = 3, kRewritten = 4 };
 
 inline constexpr std::uint32_t kRecordHeaderBytes = 12;
 
@@ -112,10 +124,32 @@ struct GroupState {
   Incarnation incarnation;
   std::optional<Bytes> hard_state;
   consensus::SnapshotMeta snapshot;
-  LogIndex first;  // of the entries in the log; 0 = none
-  LogIndex last;
+  LogIndex first;  // of the entries after the snapshot; 0 = none
+  LogIndex last;   // of the log, wherever the entries stand; 0 = none since the last installed snapshot
 };
 void AppendGroupState(const GroupState& state, Writer* out);
 std::optional<GroupState> DecodeGroupState(const Bytes& body);
+
+// The log up to snapshot.last is not needed any more: the snapshot of the group's state is this one now.
+struct Release {
+  GroupId group;
+  Incarnation incarnation;
+  consensus::SnapshotMeta snapshot;
+};
+void AppendRelease(const Release& release, Writer* out);
+std::optional<Release> DecodeRelease(const Bytes& body);
+
+// Entries of the log as it was before the write that carries them, copied out of an older segment.
+struct Rewritten {
+  GroupId group;
+  Incarnation incarnation;
+  std::vector<consensus::Entry> entries;
+};
+void AppendRewritten(const Rewritten& rewritten, Writer* out);
+std::optional<Rewritten> DecodeRewritten(const Bytes& body);  // as DecodeBatch
+
+// The entries that a batch or rewritten record put, and the last word on each index. None: neither, or it does not
+// decode.
+std::optional<std::map<LogIndex, consensus::Entry>> DecodeEntries(const Record& record);
 
 }  // namespace quorate::wal

@@ -6,43 +6,19 @@
 
 #include "base/bug.h"
 #include "base/log.h"
+#include "wal/segment_scan.h"
 
 namespace quorate::wal {
 namespace {
 
-constexpr std::uint64_t kReadBytes = 1 << 20;
-
-struct Segment {
-  SegmentNumber number = 0;
-  std::string path;
-  std::uint64_t size = 0;
-  std::string content;  // without the zeros at its end
-};
-
-Result<Segment> ReadSegment(env::Disk& disk, const std::string& directory, SegmentNumber number) {
-  Segment segment{number, directory + "/" + SegmentName(number), 0, {}};
-  Result<std::unique_ptr<env::File>> file = disk.Open(segment.path);
-  if (!file.ok()) return file.status();
-  Result<std::uint64_t> size = (*file)->Size();
-  if (!size.ok()) return size.status();
-  segment.size = *size;
-  for (std::uint64_t at = 0; at < segment.size; at += kReadBytes) {
-    Result<std::string> chunk = (*file)->Read(at, std::min(kReadBytes, segment.size - at));
-    if (!chunk.ok()) return chunk.status();
-    const std::size_t last = chunk->find_last_not_of('\0');
-    if (last == std::string::npos) continue;
-    segment.content.resize(at);
-    segment.content.append(*chunk, 0, last + 1);
-  }
-  return segment;
-}
-
-struct ParsedWrite {
-  enum class Kind { kGood, kEnd, kBad } kind = Kind::kEnd;
-  WriteHeader header;
-  std::vector<Record> records;
-  std::string_view bytes;  // with its header
-  std::string reason;      // of kBad
+// A group while it is replayed. Entries come in any order: those that were rewritten forward come late.
+struct Replayed {
+  struct Found {
+    RecordPlace place;
+    consensus::Entry entry;
+  };
+  GroupLog log;
+  std::map<LogIndex, Found> entries;
 };
 
 class Recovery {
@@ -59,17 +35,19 @@ class Recovery {
     bool garbage_only = false;  // nothing of it could be read: perhaps no write at all
   };
 
-  Status ScanSegment(Segment& segment);
-  Status CheckHeader(const Segment& segment) const;
-  ParsedWrite Parse(Segment& segment, std::uint32_t offset) const;
-  bool HasLaterWrite(const Segment& segment, std::size_t from) const;
-  Status Accept(const Segment& segment, std::uint32_t offset, const ParsedWrite& write);
-  Status Replay(const Segment& segment, std::uint32_t offset, const Record& record);
-  Status ReplayState(const Segment& segment, std::uint32_t offset, GroupState state);
-  Status ReplayBatch(const Segment& segment, std::uint32_t offset, Batch batch);
+  Status ScanSegment(SegmentContent& segment);
+  Status CheckHeader(const SegmentContent& segment) const;
+  bool HasLaterWrite(const SegmentContent& segment, std::size_t from) const;
+  Status Accept(const SegmentContent& segment, std::uint32_t offset, const ParsedWrite& write);
+  Status Replay(const SegmentContent& segment, std::uint32_t offset, const Record& record);
+  Status ReplayState(const SegmentContent& segment, std::uint32_t offset, GroupState state);
+  Status ReplayBatch(const SegmentContent& segment, std::uint32_t offset, Batch batch);
+  void ReplayRelease(const Release& release);
+  void ReplayRewritten(const SegmentContent& segment, std::uint32_t offset, Rewritten rewritten);
+  SegmentNumber FindBegin(const std::vector<SegmentNumber>& numbers);
   Status Finish(const std::vector<SegmentNumber>& numbers);
 
-  WritePlace PlaceOf(const Segment& segment, std::size_t offset) const {
+  WritePlace PlaceOf(const SegmentContent& segment, std::size_t offset) const {
     return {options_.identity.cluster, options_.identity.self, segment.number, static_cast<std::uint32_t>(offset)};
   }
   Status DamageAt(const std::string& path, std::uint64_t offset, const std::string& what) const {
@@ -79,21 +57,15 @@ class Recovery {
   env::Disk& disk_;
   const RecoveryOptions& options_;
   RecoveredLog out_;
+  std::map<GroupId, Replayed> groups_;
   std::optional<Bad> bad_;
   SegmentNumber expected_newest_ = 0;
   SegmentNumber expected_oldest_ = 0;
   bool first_segment_ = true;
 };
 
-Status Recovery::CheckHeader(const Segment& segment) const {
-  std::string_view head = segment.content;
-  std::string padded;
-  if (head.size() < kSegmentHeaderBytes && segment.size >= kSegmentHeaderBytes) {
-    padded = segment.content;
-    padded.resize(kSegmentHeaderBytes);
-    head = padded;
-  }
-  const Result<SegmentHeader> header = DecodeSegmentHeader(head);
+Status Recovery::CheckHeader(const SegmentContent& segment) const {
+  const Result<SegmentHeader> header = HeaderOf(segment);
   if (!header.ok()) {
     if (header.status().code() == StatusCode::kUnimplemented) {
       return {StatusCode::kUnimplemented, segment.path + ": " + header.status().message()};
@@ -113,45 +85,7 @@ Status Recovery::CheckHeader(const Segment& segment) const {
   return Status::Ok();
 }
 
-ParsedWrite Recovery::Parse(Segment& segment, std::uint32_t offset) const {
-  ParsedWrite write;
-  if (offset >= segment.content.size()) return write;  // zeros to the end
-  write.kind = ParsedWrite::Kind::kBad;
-  if (segment.content.size() < offset + kWriteHeaderBytes && segment.size >= offset + kWriteHeaderBytes) {
-    segment.content.resize(offset + kWriteHeaderBytes);
-  }
-  const auto header = DecodeWriteHeader(std::string_view(segment.content).substr(offset), PlaceOf(segment, offset));
-  if (!header) {
-    write.reason = "no write header, or its checksum is wrong";
-    return write;
-  }
-  write.header = *header;
-  if (header->version != kFormatVersion) {
-    write.kind = ParsedWrite::Kind::kGood;  // Accept refuses it
-    return write;
-  }
-  const std::uint64_t end = std::uint64_t{offset} + kWriteHeaderBytes + header->body_bytes;
-  if (end > segment.size) {
-    write.reason = "the file ends inside write " + std::to_string(header->number);
-    return write;
-  }
-  if (end > segment.content.size()) segment.content.resize(end);  // a body may end in zeros
-  write.bytes = std::string_view(segment.content).substr(offset, kWriteHeaderBytes + header->body_bytes);
-  for (std::string_view rest = write.bytes.substr(kWriteHeaderBytes); !rest.empty();) {
-    const std::optional<Record> record = DecodeRecord(rest, !QUORATE_BUG(wal_torn_tail_accepted));
-    if (!record) {
-      write.reason = "write " + std::to_string(header->number) + ": the checksum of the record at offset " +
-                     std::to_string(rest.data() - segment.content.data()) + " is wrong";
-      return write;
-    }
-    write.records.push_back(*record);
-    rest.remove_prefix(record->size());
-  }
-  write.kind = ParsedWrite::Kind::kGood;
-  return write;
-}
-
-bool Recovery::HasLaterWrite(const Segment& segment, std::size_t from) const {
+bool Recovery::HasLaterWrite(const SegmentContent& segment, std::size_t from) const {
   const std::string_view content = segment.content;
   for (std::size_t at = content.find(kWriteMagic, from); at != std::string_view::npos;
        at = content.find(kWriteMagic, at + 1)) {
@@ -161,18 +95,18 @@ bool Recovery::HasLaterWrite(const Segment& segment, std::size_t from) const {
   return false;
 }
 
-Status Recovery::ScanSegment(Segment& segment) {
+Status Recovery::ScanSegment(SegmentContent& segment) {
   RETURN_IF_ERROR(CheckHeader(segment));
   std::uint32_t offset = kSegmentHeaderBytes;
   for (;;) {
-    const ParsedWrite write = Parse(segment, offset);
+    const ParsedWrite write = ParseWrite(segment, PlaceOf(segment, offset));
     if (write.kind == ParsedWrite::Kind::kEnd) return Status::Ok();
     if (write.kind == ParsedWrite::Kind::kBad) {
       if (HasLaterWrite(segment, offset + 1)) {
         if (bad_) return DamageAt(bad_->path, bad_->place.offset, bad_->reason + ", and later writes follow it");
         return DamageAt(segment.path, offset, write.reason + ", and later writes follow it");
       }
-      out_.cuts.push_back({segment.number, offset});
+      out_.cuts.push_back({{segment.number, offset}, segment.content.size()});
       if (!bad_) bad_ = Bad{{segment.number, offset}, segment.path, write.reason};
       return Status::Ok();
     }
@@ -191,7 +125,7 @@ Status Recovery::ScanSegment(Segment& segment) {
   }
 }
 
-Status Recovery::Accept(const Segment& segment, std::uint32_t offset, const ParsedWrite& write) {
+Status Recovery::Accept(const SegmentContent& segment, std::uint32_t offset, const ParsedWrite& write) {
   if (write.header.version != kFormatVersion) {
     return {StatusCode::kUnimplemented, segment.path + ": offset " + std::to_string(offset) +
                                             ": a write of format version " + std::to_string(write.header.version) +
@@ -211,7 +145,7 @@ Status Recovery::Accept(const Segment& segment, std::uint32_t offset, const Pars
   out_.last_begin = offset;
   out_.last_write = std::string(write.bytes);
   expected_newest_ = write.header.newest_segment;
-  expected_oldest_ = write.header.oldest_segment;
+  expected_oldest_ = std::max(expected_oldest_, write.header.oldest_segment);
   for (const Record& record : write.records) {
     RETURN_IF_ERROR(Replay(
         segment, offset + static_cast<std::uint32_t>(record.body.data() - kRecordHeaderBytes - write.bytes.data()),
@@ -220,9 +154,9 @@ Status Recovery::Accept(const Segment& segment, std::uint32_t offset, const Pars
   return Status::Ok();
 }
 
-Status Recovery::Replay(const Segment& segment, std::uint32_t offset, const Record& record) {
-  const bool known = record.type == static_cast<std::uint8_t>(RecordType::kBatch) ||
-                     record.type == static_cast<std::uint8_t>(RecordType::kGroupState);
+Status Recovery::Replay(const SegmentContent& segment, std::uint32_t offset, const Record& record) {
+  const bool known = record.type >= static_cast<std::uint8_t>(RecordType::kBatch) &&
+                     record.type <= static_cast<std::uint8_t>(RecordType::kRewritten);
   if (record.version != kFormatVersion || !known) {
     return {StatusCode::kUnimplemented, segment.path + ": offset " + std::to_string(offset) + ": a record of version " +
                                             std::to_string(record.version) + " and type " +
@@ -230,34 +164,54 @@ Status Recovery::Replay(const Segment& segment, std::uint32_t offset, const Reco
                                             ", which this build does not know: start it with the newer build"};
   }
   const Bytes body = Bytes::Copy(record.body);  // one copy for all entries of the record, so no segment stays in memory
-  if (record.type == static_cast<std::uint8_t>(RecordType::kBatch)) {
-    std::optional<Batch> batch = DecodeBatch(body);
-    if (!batch) return DamageAt(segment.path, offset, "a batch with a good checksum does not decode");
-    return ReplayBatch(segment, offset, std::move(*batch));
+  const Status undecodable = DamageAt(segment.path, offset, "a record with a good checksum does not decode");
+  switch (static_cast<RecordType>(record.type)) {
+    case RecordType::kBatch: {
+      std::optional<Batch> batch = DecodeBatch(body);
+      return batch ? ReplayBatch(segment, offset, std::move(*batch)) : undecodable;
+    }
+    case RecordType::kGroupState: {
+      std::optional<GroupState> state = DecodeGroupState(body);
+      return state ? ReplayState(segment, offset, std::move(*state)) : undecodable;
+    }
+    case RecordType::kRelease: {
+      const std::optional<Release> release = DecodeRelease(body);
+      if (!release) return undecodable;
+      ReplayRelease(*release);
+      return Status::Ok();
+    }
+    case RecordType::kRewritten: {
+      std::optional<Rewritten> rewritten = DecodeRewritten(body);
+      if (!rewritten) return undecodable;
+      ReplayRewritten(segment, offset, std::move(*rewritten));
+      return Status::Ok();
+    }
   }
-  std::optional<GroupState> state = DecodeGroupState(body);
-  if (!state) return DamageAt(segment.path, offset, "a group state with a good checksum does not decode");
-  return ReplayState(segment, offset, std::move(*state));
+  return undecodable;
 }
 
-Status Recovery::ReplayState(const Segment& segment, std::uint32_t offset, GroupState state) {
-  GroupLog& group = out_.groups[state.group];
+Status Recovery::ReplayState(const SegmentContent& segment, std::uint32_t offset, GroupState state) {
+  GroupLog& group = groups_[state.group].log;
   group.hard_state = state.hard_state ? std::optional(Bytes::Copy(state.hard_state->view())) : std::nullopt;
   if (first_segment_) {
     group.snapshot = std::move(state.snapshot);
+    group.last = state.last;
     return Status::Ok();
   }
-  if (group.snapshot != state.snapshot || group.index.last() != state.last) {
+  if (group.snapshot != state.snapshot || group.last != state.last) {
     return DamageAt(segment.path, offset,
                     "the segment begins with group " + std::to_string(state.group.value) + " at entry " +
-                        std::to_string(state.last.value) + ", and the segments before it end at entry " +
-                        std::to_string(group.index.last().value));
+                        std::to_string(state.last.value) + " and snapshot " +
+                        std::to_string(state.snapshot.last.value) + ", and the segments before it end at entry " +
+                        std::to_string(group.last.value) + " and snapshot " +
+                        std::to_string(group.snapshot.last.value));
   }
   return Status::Ok();
 }
 
-Status Recovery::ReplayBatch(const Segment& segment, std::uint32_t offset, Batch batch) {
-  GroupLog& group = out_.groups[batch.group];
+Status Recovery::ReplayBatch(const SegmentContent& segment, std::uint32_t offset, Batch batch) {
+  Replayed& replayed = groups_[batch.group];
+  GroupLog& group = replayed.log;
   if (batch.incarnation == group.incarnation && batch.batch.seq <= group.last_seq) {
     return DamageAt(segment.path, offset,
                     "batch " + std::to_string(batch.batch.seq.value) + " of group " +
@@ -270,48 +224,87 @@ Status Recovery::ReplayBatch(const Segment& segment, std::uint32_t offset, Batch
   for (consensus::LogOp& op : batch.batch.ops) {
     if (auto* put = std::get_if<consensus::PutEntry>(&op)) {
       const LogIndex index = put->entry.index;
-      group.index.Put(index, {segment.number, offset});
-      const auto at = std::lower_bound(group.entries.begin(), group.entries.end(), index,
-                                       [](const consensus::Entry& e, LogIndex i) { return e.index < i; });
-      if (at != group.entries.end() && at->index == index) {
-        *at = std::move(put->entry);
-      } else {
-        group.entries.insert(at, std::move(put->entry));
-      }
+      if (!group.NotePut(index)) continue;
+      replayed.entries.insert_or_assign(replayed.entries.end(), index,
+                                        Replayed::Found{{segment.number, offset}, std::move(put->entry)});
     } else if (const auto* truncate = std::get_if<consensus::TruncateAfter>(&op)) {
       if (QUORATE_BUG(wal_truncate_forgotten)) continue;
-      group.index.TruncateAfter(truncate->last_kept);
-      while (!group.entries.empty() && group.entries.back().index > truncate->last_kept) group.entries.pop_back();
+      group.NoteTruncation(truncate->last_kept);
+      replayed.entries.erase(replayed.entries.upper_bound(truncate->last_kept), replayed.entries.end());
     } else {
-      group.snapshot = std::move(std::get<consensus::InstallSnapshot>(op).meta);
-      group.index.Clear();
-      group.entries.clear();
+      group.NoteInstall(std::move(std::get<consensus::InstallSnapshot>(op).meta));
+      replayed.entries.clear();
     }
   }
   return Status::Ok();
 }
 
+void Recovery::ReplayRelease(const Release& release) {
+  Replayed& replayed = groups_[release.group];
+  if (!replayed.log.NoteRelease(release.snapshot)) return;
+  replayed.entries.erase(replayed.entries.begin(), replayed.entries.upper_bound(release.snapshot.last));
+}
+
+void Recovery::ReplayRewritten(const SegmentContent& segment, std::uint32_t offset, Rewritten rewritten) {
+  Replayed& replayed = groups_[rewritten.group];
+  for (consensus::Entry& entry : rewritten.entries) {
+    // It is the entry that stood there when it was copied: known already, unless its first copy was in an older
+    // segment.
+    const LogIndex index = entry.index;
+    if (index <= replayed.log.snapshot.last || index > replayed.log.last) continue;
+    replayed.entries.insert_or_assign(index, Replayed::Found{{segment.number, offset}, std::move(entry)});
+  }
+}
+
+SegmentNumber Recovery::FindBegin(const std::vector<SegmentNumber>& numbers) {
+  SegmentNumber contiguous = numbers.back();
+  for (auto at = numbers.rbegin(); at != numbers.rend() && *at + 1 >= contiguous; ++at) contiguous = *at;
+  // The newest may be empty, or its first write torn; before that one there must be a good one.
+  constexpr std::size_t kNewest = 2;
+  for (std::size_t i = numbers.size(); i-- > 0 && i + kNewest >= numbers.size();) {
+    Result<std::unique_ptr<env::File>> file = disk_.Open(options_.directory + "/" + SegmentName(numbers[i]));
+    if (!file.ok()) break;
+    const Result<std::string> head = (*file)->Read(kSegmentHeaderBytes, kWriteHeaderBytes);
+    if (!head.ok()) break;
+    const WritePlace place{options_.identity.cluster, options_.identity.self, numbers[i], kSegmentHeaderBytes};
+    const std::optional<WriteHeader> first = DecodeWriteHeader(*head, place);
+    if (!first || first->version != kFormatVersion) continue;
+    // It says what the writes before it need, whether or not it is good itself.
+    expected_oldest_ = std::min(first->oldest_segment, numbers.back());
+    return std::max(contiguous, expected_oldest_);
+  }
+  return contiguous;
+}
+
 Result<RecoveredLog> Recovery::Run(const std::vector<SegmentNumber>& numbers) {
-  out_.oldest = numbers.front();
-  out_.current = numbers.front();
+  out_.begin = FindBegin(numbers);
+  out_.current = out_.begin;
   out_.end = kSegmentHeaderBytes;
-  for (std::size_t i = 0; i < numbers.size(); ++i) {
-    if (i > 0 && numbers[i] != numbers[i - 1] + 1) {
-      return Damage(options_.directory + "/" + SegmentName(numbers[i - 1] + 1) + ": the segment is missing",
-                    options_.directory, options_.alone);
-    }
-    Result<Segment> segment = ReadSegment(disk_, options_.directory, numbers[i]);
+  for (SegmentNumber number = out_.begin; number <= numbers.back(); ++number) {
+    Result<SegmentContent> segment = ReadSegment(disk_, options_.directory + "/" + SegmentName(number), number);
     if (!segment.ok()) return segment.status();
     RETURN_IF_ERROR(ScanSegment(*segment));
     if (out_.number > 0) first_segment_ = false;
   }
   RETURN_IF_ERROR(Finish(numbers));
+  for (auto& [id, replayed] : groups_) {
+    GroupLog& group = out_.groups[id];
+    group = std::move(replayed.log);
+    group.index.Release(group.snapshot.last);
+    group.keep_from = group.snapshot.last.Next();
+    group.entries.reserve(replayed.entries.size());
+    for (auto& [index, found] : replayed.entries) {
+      group.index.Put(index, found.place, EntryBytes(found.entry));
+      group.entries.push_back(std::move(found.entry));
+    }
+    replayed.entries.clear();
+  }
   return std::move(out_);
 }
 
 Status Recovery::Finish(const std::vector<SegmentNumber>& numbers) {
-  if (numbers.front() > std::max<SegmentNumber>(expected_oldest_, 1)) {
-    return Damage(options_.directory + "/" + SegmentName(numbers.front() - 1) + ": the segment is missing",
+  if (out_.begin > std::max<SegmentNumber>(expected_oldest_, 1)) {
+    return Damage(options_.directory + "/" + SegmentName(out_.begin - 1) + ": the segment is missing",
                   options_.directory, options_.alone);
   }
   if (expected_newest_ > numbers.back()) {
@@ -334,6 +327,7 @@ Status Recovery::Finish(const std::vector<SegmentNumber>& numbers) {
             "): it was never acknowledged");
   }
   out_.newest = numbers.back();
+  out_.oldest = expected_oldest_;
   return Status::Ok();
 }
 

@@ -1,4 +1,8 @@
-// Recovery: reads every segment once, tells a torn tail from damage, and replays the rest.
+// Recovery: reads each segment that a start needs once, tells a torn tail from damage, and replays the rest.
+//
+// Where to begin: the first write of the newest segment that has one names the oldest segment that was needed then, and
+// what is needed only shrinks. Older files are not looked at: they are there for followers of the life before, or wait
+// to be removed.
 //
 // Called by Log::Open. The rule (docs/disk-format.md, "Damage"): write N+1 began after the sync of N returned, so a bad
 // write that anything later follows was durable, and is damage; a bad one at the very end is torn, was never
@@ -15,21 +19,10 @@
 #include "base/result.h"
 #include "consensus/core.h"
 #include "env/disk.h"
-#include "wal/entry_index.h"
 #include "wal/format.h"
+#include "wal/group_log.h"
 
 namespace quorate::wal {
-
-// What the log knows of one group.
-struct GroupLog {
-  std::optional<Bytes> hard_state;
-  consensus::SnapshotMeta snapshot;
-  EntryIndex index;
-  Incarnation incarnation;  // of the newest batch
-  PersistSeq last_seq;      // in that incarnation
-  // Filled by recovery and handed over once; a running log keeps no payloads.
-  std::vector<consensus::Entry> entries;
-};
 
 struct RecoveryOptions {
   std::string directory;
@@ -40,7 +33,8 @@ struct RecoveryOptions {
 
 struct RecoveredLog {
   std::map<GroupId, GroupLog> groups;
-  SegmentNumber oldest = 0;
+  SegmentNumber begin = 0;    // the first that was read
+  SegmentNumber oldest = 0;   // the last write's "oldest segment"
   SegmentNumber current = 0;  // where writing goes on
   SegmentNumber newest = 0;   // current, or the prepared one after it
   std::uint32_t end = 0;      // of the last good write in `current`
@@ -49,7 +43,11 @@ struct RecoveredLog {
   std::uint64_t number = 0;  // its number
   Incarnation incarnation;   // its incarnation
   bool has_batches = false;
-  std::vector<RecordPlace> cuts;  // torn tails: zeros are wanted from there on
+  struct Cut {
+    RecordPlace from;
+    std::uint64_t end = 0;  // of what is not zero
+  };
+  std::vector<Cut> cuts;  // torn tails: zeros are wanted there
 };
 
 // `segments`: the numbers that the directory holds, ascending, not empty.
