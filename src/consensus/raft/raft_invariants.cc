@@ -41,8 +41,8 @@ void Node::CheckState() const {
 }
 
 void Node::CheckLeader(const Leader& leader) const {
-  CHECK(hard_.vote == options_.self);                                               // 5
-  CHECK(log_.TermAt(leader.own_from) == hard_.term) << "no entry of its own term";  // 7
+  CHECK(hard_.vote == options_.self);                                                                               // 5
+  CHECK(log_.TermAt(std::max(leader.own_from, log_.snapshot_last())) == hard_.term) << "no entry of its own term";  // 7
   CHECK(log_.TermAt(leader.own_from.Prev()) < hard_.term);
   for (const ReplicaId replica : AllReplicas(members())) {
     CHECK(replica == options_.self || leader.peers.contains(replica)) << "no progress of " << replica.value;

@@ -1,16 +1,20 @@
 // Interprets tests/traces/raft/*.txt: each script drives a small cluster by hand and holds the whole trace that must
-// come out. With QUORATE_REWRITE=1 in the environment the scripts are rewritten with what came out instead.
+// come out. With the argument --rewrite the scripts are rewritten with what came out instead.
 //
 // A script is a list of stanzas: a line with a command, a line "----", the expected output, an empty line. Lines that
 // begin with # are kept. Every command ends with all nodes' Ready values taken and printed; what they write waits for
 // `persist`, what they send waits for `deliver`, and what they decide is applied at once. The commands:
 //
 //   nodes N [key=value...]                 new cluster, all links up; the options cache, message, window,
-//                                          uncommitted, and how many of the nodes are learners
+//                                          uncommitted, and how many of the nodes are learners or join later
 //   tick N COUNT | tick N until ROLE       ROLE as in the trace: follower, candidate, leader
 //   propose N TEXT...                      one proposal per word, all before one Ready
 //   read N NAME...                         read barriers, all before one Ready
 //   transfer N TO                          leadership transfer
+//   members N V,V.. [L,L..]                a change to these voters and learners
+//   snapshot N                             the log of N up to its applied index is released
+//   ship A->B, lose A->B                   the snapshot that A was to send to B arrives there, or does not
+//   quiesce N                              the host asks whether it may stop the ticks
 //   persist N [BATCHES]                    the disk finishes all batches of N, or the first BATCHES
 //   deliver [A->B] [COUNT]                 what is on the wire now (not what that causes); * is any node
 //   drop A->B                              what is on the wire is lost
@@ -24,14 +28,15 @@
 // A command after "quiet" prints only the leadership changes, decided entries and reads.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <deque>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
+#include <set>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -51,9 +56,19 @@ std::string Show(Id<Tag> id) {
   return std::to_string(id.value);
 }
 
+std::string Show(const Membership& members) {
+  const auto list = [](std::string_view before, const std::vector<ReplicaId>& replicas) {
+    std::string text;
+    for (const ReplicaId replica : replicas) text.append(text.empty() ? before : ",").append(Show(replica));
+    return text;
+  };
+  return list("", members.voters) + list(" outgoing ", members.outgoing) + list(" learners ", members.learners);
+}
+
 std::string Show(const Entry& entry) {
   const std::string where = Show(entry.index) + "/" + std::to_string(entry.ballot.number);
   if (entry.kind == EntryKind::kNoop) return where + " noop";
+  if (entry.kind == EntryKind::kMembership) return where + " members " + Show(DecodeChange(entry.payload)->members);
   return where + " \"" +
          (entry.payload.size() > 20 ? Show(LogIndex(entry.payload.size())) + " bytes" : entry.payload.ToString()) +
          "\"";
@@ -127,6 +142,9 @@ std::string Show(const WriteBatch& batch) {
   for (const LogOp& op : batch.ops) {
     if (const auto* put = std::get_if<PutEntry>(&op)) {
       out += " put " + Show(put->entry);
+    } else if (const auto* install = std::get_if<InstallSnapshot>(&op)) {
+      out += " install " + Show(install->meta.last) + "/" + std::to_string(install->meta.ballot.number) + " members " +
+             Show(install->meta.members);
     } else {
       out += " truncate after " + Show(std::get<TruncateAfter>(op).last_kept);
     }
@@ -151,10 +169,12 @@ std::string_view Show(Role role) {
 struct Machine {
   std::unique_ptr<Core> core;
   std::optional<Bytes> hard_state;  // durable
-  std::vector<Entry> log;           // durable
+  SnapshotMeta snapshot;            // durable
+  std::vector<Entry> log;           // durable, after the snapshot
   std::deque<WriteBatch> writes;    // handed over, not yet durable
   std::vector<Outbound> held;       // waiting for their batch
   PersistSeq persisted;
+  LogIndex applied;
   Incarnation incarnation;
   Leadership leadership;
 };
@@ -224,6 +244,9 @@ class Script {
     options_.heartbeat_ticks = 2;
     std::string word;
     std::uint64_t learners = 0;
+    joiners_ = 0;
+    shipments_.clear();
+    cut_.clear();
     while (words >> word) {
       const std::size_t equals = word.find('=');
       const std::string key = word.substr(0, equals);
@@ -233,10 +256,12 @@ class Script {
       if (key == "window") options_.inflight_messages_max = value;
       if (key == "uncommitted") options_.uncommitted_bytes_max = value;
       if (key == "learners") learners = value;
+      if (key == "join") joiners_ = value;
     }
+    for (std::uint64_t id = 1; id <= count; ++id) machines_[ReplicaId(id)];
+    count -= joiners_;
     for (std::uint64_t id = 1; id <= count; ++id) {
       (id + learners <= count ? options_.initial.voters : options_.initial.learners).push_back(ReplicaId(id));
-      machines_[ReplicaId(id)];
     }
     for (auto& [id, machine] : machines_) Boot(id, machine);
     for (auto& [id, machine] : machines_) {
@@ -251,8 +276,10 @@ class Script {
     options.self = id;
     machine.incarnation = machine.incarnation.Next();
     options.seed = machine.incarnation.value;
+    if (id.value + joiners_ > machines_.size()) options.initial = Membership();
+    machine.applied = machine.snapshot.last;
     Result<std::unique_ptr<Core>> made =
-        MakeCore(Protocol::kRaft, options, {machine.hard_state, {}, machine.log, LogIndex()});
+        MakeCore(Protocol::kRaft, options, {machine.hard_state, machine.snapshot, machine.log, machine.applied});
     ASSERT_TRUE(made.ok()) << made.status().message();
     machine.core = std::move(made).value();
     machine.persisted = PersistSeq();
@@ -296,6 +323,36 @@ class Script {
     const ReplicaId id = TakeReplica(words);
     StepAt(id, TransferLeadership{TakeReplica(words)});
   }
+  void Members(Words& words) {
+    const ReplicaId id = TakeReplica(words);
+    Membership target;
+    for (std::vector<ReplicaId>* half : {&target.voters, &target.learners}) {
+      std::string list;
+      words >> list;
+      std::istringstream numbers(list);
+      for (std::string number; std::getline(numbers, number, ',');) half->push_back(ReplicaId(std::stoull(number)));
+    }
+    StepAt(id, ChangeMembers{{id, At(id).incarnation, ProposalId(++proposals_)}, target});
+  }
+  void TakeSnapshot(Words& words) {
+    const ReplicaId id = TakeReplica(words);
+    Machine& machine = At(id);
+    machine.snapshot = machine.core->MetaAt(machine.applied);
+    std::erase_if(machine.log, [&](const Entry& entry) { return entry.index <= machine.snapshot.last; });
+    Print(Show(id) + " releases up to " + Show(machine.snapshot.last) + " members " + Show(machine.snapshot.members));
+    StepAt(id, SnapshotTaken{machine.snapshot});
+  }
+  void Ship(Words& words, bool arrives) {
+    const Route route = TakeRoute(words);
+    if (shipments_.erase({route.from, route.to}) == 0) return Print("no snapshot is to be sent");
+    const SnapshotMeta meta = At(route.from).core->MetaAt(At(route.from).applied);
+    if (arrives) StepAt(route.to, SnapshotReceived{route.from, meta});
+    StepAt(route.from, SnapshotSent{route.to, meta, arrives});
+  }
+  void AskQuiesce(Words& words) {
+    const ReplicaId id = TakeReplica(words);
+    StepAt(id, Quiesce{});
+  }
   void Persist(Words& words) {
     const ReplicaId id = TakeReplica(words);
     std::size_t batches = At(id).writes.size();
@@ -311,10 +368,14 @@ class Script {
       if (batch.hard_state) machine.hard_state = batch.hard_state;
       for (const LogOp& op : batch.ops) {
         if (const auto* put = std::get_if<PutEntry>(&op)) {
-          ASSERT_EQ(put->entry.index.value, machine.log.size() + 1);
+          ASSERT_EQ(put->entry.index.value, machine.snapshot.last.value + machine.log.size() + 1);
           machine.log.push_back(put->entry);
+        } else if (const auto* install = std::get_if<InstallSnapshot>(&op)) {
+          machine.snapshot = install->meta;
+          machine.applied = install->meta.last;
+          machine.log.clear();
         } else {
-          machine.log.resize(std::get<TruncateAfter>(op).last_kept.value);
+          machine.log.resize(std::get<TruncateAfter>(op).last_kept.value - machine.snapshot.last.value);
         }
       }
       machine.persisted = batch.seq;
@@ -325,6 +386,8 @@ class Script {
         return true;
       });
       StepAt(id, Persisted{batch.seq});
+      // The host has loaded an installed snapshot.
+      if (machine.applied == machine.snapshot.last) StepAt(id, Applied{machine.applied});
     }
   }
 
@@ -505,6 +568,11 @@ class Script {
         PutOnWire(id, out);
       }
     }
+    for (const SendSnapshot& send : ready.send_snapshot) {
+      Print(who + "is to send a snapshot to " + Show(send.to));
+      shipments_.insert({id, send.to});
+    }
+    if (ready.may_quiesce) Print(who + "may quiesce");
     for (const Entry& entry : ready.decided) Print(who + "decides " + Show(entry));
     for (const auto& [read, index] : ready.reads) Print(who + "reads " + reads_[read] + " at " + Show(index));
     for (const ReadId read : ready.failed_reads) Print(who + "cannot confirm " + reads_[read]);
@@ -513,7 +581,9 @@ class Script {
             (failed.reason == FailureReason::kNotLeader ? ": not the leader" : ": dropped"));
     }
     if (ready.load_log) Load(id, machine, *ready.load_log);
-    if (!ready.decided.empty()) machine.core->Step(Applied{ready.decided.back().index});
+    if (ready.decided.empty()) return;
+    machine.applied = ready.decided.back().index;
+    machine.core->Step(Applied{machine.applied});
   }
   void Load(ReplicaId id, Machine& machine, const LoadLog& wanted) {
     PrintDetail(Show(id) + " loads [" + Show(wanted.first) + ", " + Show(wanted.last) + "]");
@@ -529,15 +599,29 @@ class Script {
   }
 
   const std::map<std::string, std::function<void(Words&)>> commands_{
-      {"nodes", [this](Words& w) { Nodes(w); }},       {"tick", [this](Words& w) { Tick(w); }},
-      {"propose", [this](Words& w) { ProposeAt(w); }}, {"read", [this](Words& w) { ReadAt(w); }},
-      {"transfer", [this](Words& w) { Transfer(w); }}, {"persist", [this](Words& w) { Persist(w); }},
-      {"deliver", [this](Words& w) { Deliver(w); }},   {"drop", [this](Words& w) { Drop(w); }},
-      {"repeat", [this](Words& w) { Repeat(w); }},     {"settle", [this](Words& w) { Settle(w); }},
-      {"cut", [this](Words& w) { Cut(w); }},           {"join", [this](Words& w) { Join(w); }},
-      {"refused", [this](Words& w) { Refused(w); }},   {"crash", [this](Words& w) { Crash(w); }},
-      {"restart", [this](Words& w) { Restart(w); }},   {"wire", [this](Words& w) { Wire(w); }},
-      {"disk", [this](Words& w) { Disk(w); }},         {"state", [this](Words& w) { State(w); }},
+      {"nodes", [this](Words& w) { Nodes(w); }},
+      {"tick", [this](Words& w) { Tick(w); }},
+      {"propose", [this](Words& w) { ProposeAt(w); }},
+      {"read", [this](Words& w) { ReadAt(w); }},
+      {"transfer", [this](Words& w) { Transfer(w); }},
+      {"persist", [this](Words& w) { Persist(w); }},
+      {"deliver", [this](Words& w) { Deliver(w); }},
+      {"drop", [this](Words& w) { Drop(w); }},
+      {"repeat", [this](Words& w) { Repeat(w); }},
+      {"settle", [this](Words& w) { Settle(w); }},
+      {"cut", [this](Words& w) { Cut(w); }},
+      {"join", [this](Words& w) { Join(w); }},
+      {"refused", [this](Words& w) { Refused(w); }},
+      {"crash", [this](Words& w) { Crash(w); }},
+      {"restart", [this](Words& w) { Restart(w); }},
+      {"wire", [this](Words& w) { Wire(w); }},
+      {"disk", [this](Words& w) { Disk(w); }},
+      {"state", [this](Words& w) { State(w); }},
+      {"members", [this](Words& w) { Members(w); }},
+      {"snapshot", [this](Words& w) { TakeSnapshot(w); }},
+      {"ship", [this](Words& w) { Ship(w, true); }},
+      {"lose", [this](Words& w) { Ship(w, false); }},
+      {"quiesce", [this](Words& w) { AskQuiesce(w); }},
   };
   std::string out_;
   bool quiet_ = false;
@@ -545,6 +629,8 @@ class Script {
   std::map<ReplicaId, Machine> machines_;
   std::deque<Packet> wire_;
   std::set<std::pair<ReplicaId, ReplicaId>> cut_;
+  std::set<std::pair<ReplicaId, ReplicaId>> shipments_;  // asked for, from and to
+  std::uint64_t joiners_ = 0;
   std::map<ReadId, std::string> reads_;
   std::uint64_t proposals_ = 0;
 };
@@ -577,18 +663,19 @@ std::string ReadAll(const std::filesystem::path& path) {
   return text.str();
 }
 
+bool rewrite_traces = false;
+
 class RaftTrace : public testing::TestWithParam<std::string> {};
 
 TEST_P(RaftTrace, GivesTheTraceItHolds) {
   const std::filesystem::path path = TraceFolder() / (GetParam() + ".txt");
   const std::string expected = ReadAll(path);
   const std::string actual = Replay(expected);
-  const char* rewrite = std::getenv("QUORATE_REWRITE");
-  if (rewrite != nullptr && std::string_view(rewrite) == "1") {
+  if (rewrite_traces) {
     std::ofstream(path) << actual;
     return;
   }
-  EXPECT_EQ(actual, expected) << path << "; QUORATE_REWRITE=1 rewrites it";
+  EXPECT_EQ(actual, expected) << path << "; --rewrite rewrites it";
 }
 
 std::vector<std::string> TraceNames() {
@@ -604,4 +691,17 @@ INSTANTIATE_TEST_SUITE_P(Scripts, RaftTrace, testing::ValuesIn(TraceNames()),
                          [](const auto& script) { return script.param; });
 
 }  // namespace
+
+void RewriteTraces() {
+  rewrite_traces = true;
+}
+
 }  // namespace quorate::consensus::raft
+
+int main(int argc, char** argv) {
+  testing::InitGoogleTest(&argc, argv);
+  for (int i = 1; i < argc; ++i) {
+    if (std::string_view(argv[i]) == "--rewrite") quorate::consensus::raft::RewriteTraces();
+  }
+  return RUN_ALL_TESTS();
+}
