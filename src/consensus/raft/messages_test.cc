@@ -76,6 +76,32 @@ TEST(RaftMessages, TheFormatIsFixed) {
             "0103");
 }
 
+TEST(RaftMessages, AChangeOfMembersSurvivesAndAnIllegalOneIsRefused) {
+  const std::vector<ReplicaId> some{ReplicaId(1), ReplicaId(2)};
+  const std::vector<ReplicaId> other{ReplicaId(3)};
+  const Change joint{{some, other, other}, {ReplicaId(2), Incarnation(7), ProposalId(9)}};
+  EXPECT_EQ(DecodeChange(EncodeChange(joint)), joint);
+  EXPECT_EQ(Hex(EncodeChange(joint)),
+            "01"
+            "020102"
+            "0103"
+            "0103"
+            "020709");
+  const std::string whole = EncodeChange(joint).ToString();
+  for (std::size_t length = 0; length < whole.size(); ++length) {
+    EXPECT_EQ(DecodeChange(Bytes(whole.substr(0, length))), std::nullopt) << length;
+  }
+  EXPECT_EQ(DecodeChange(Bytes(whole + "x")), std::nullopt);
+  EXPECT_EQ(DecodeChange(EncodeChange({{{}, {}, other}, {}})), std::nullopt) << "no voters";
+  EXPECT_EQ(DecodeChange(EncodeChange({{some, {}, some}, {}})), std::nullopt) << "voter and learner";
+  EXPECT_EQ(DecodeChange(EncodeChange({{{ReplicaId(2), ReplicaId(1)}, {}, {}}, {}})), std::nullopt) << "not sorted";
+  EXPECT_EQ(DecodeChange(EncodeChange({{{ReplicaId(0)}, {}, {}}, {}})), std::nullopt);
+  EXPECT_EQ(DecodeChange(EncodeChange({{some, {}, {}}, joint.origin})), std::nullopt) << "the entry has the origin";
+  Entry bad = MakeEntry(6, 2, "junk");
+  bad.kind = EntryKind::kMembership;
+  EXPECT_FALSE(DecodeMessage(EncodeMessage({Term(4), AppendRequest{LogIndex(5), Term(2), LogIndex(4), {bad}}})));
+}
+
 TEST(RaftMessages, HardStateSurvivesTheDisk) {
   const HardState state{
       Term(9), ReplicaId(2), LogIndex(77), Life(3), {{ReplicaId(1), ReplicaId(2)}, {}, {ReplicaId(5)}}};

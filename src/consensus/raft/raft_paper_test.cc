@@ -1,5 +1,5 @@
-// The Raft paper (extended version), rule by rule: figure 2, sections 5.1 to 5.4 and 8. One node is driven by hand; its
-// peers are messages. Each test cites the rule that it holds the node to.
+// The Raft paper (extended version), rule by rule: figure 2, sections 5.1 to 5.4 and 6 to 8. One node is driven by
+// hand; its peers are messages. Each test cites the rule that it holds the node to.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -66,8 +66,20 @@ class Subject {
   // Crash and restart with what was durable, which is everything here.
   void Restart() {
     Persist();
-    Boot({EncodeHardState(hard_state_), {}, log_, LogIndex()});
+    Boot({EncodeHardState(hard_state_), snapshot_, log_, snapshot_.last});
   }
+  // Another answers that it has everything up to `match`.
+  void Acknowledge(std::uint64_t from, std::uint64_t match) { Hear(from, term(), AppendReply{LogIndex(match)}); }
+  void Change(std::vector<ReplicaId> voters, std::vector<ReplicaId> learners = {}) {
+    const Origin origin{ReplicaId(9), Incarnation(1), ProposalId(++changes_)};
+    Step(ChangeMembers{origin, {std::move(voters), {}, std::move(learners)}});
+  }
+  // What is decided is executed, and the log up to `index` is released.
+  void Release(std::uint64_t index) {
+    Step(Applied{LogIndex(index)});
+    Step(SnapshotTaken{core_->MetaAt(LogIndex(index))});
+  }
+  Core& core() { return *core_; }
 
   // Pre-vote and election in which everybody agrees: node 1 leads afterwards.
   void Elect() {
@@ -121,6 +133,11 @@ class Subject {
   }
   const std::vector<std::pair<ReadId, LogIndex>>& reads() const { return reads_; }
   const std::vector<Failed>& failed() const { return failed_; }
+  const std::vector<Entry>& decided() const { return decided_; }
+  const Membership& members() const { return members_; }
+  const SnapshotMeta& snapshot() const { return snapshot_; }
+  bool installed_with_hard_state() const { return installed_with_hard_state_; }
+  const std::vector<std::uint64_t>& snapshots_wanted() const { return snapshots_wanted_; }
   PersistSeq written() const { return written_; }
   bool wrote_without_sync() const { return wrote_without_sync_; }
 
@@ -143,12 +160,19 @@ class Subject {
       for (const LogOp& op : ready.write->ops) {
         if (const auto* put = std::get_if<PutEntry>(&op)) {
           log_.push_back(put->entry);
+        } else if (const auto* install = std::get_if<InstallSnapshot>(&op)) {
+          snapshot_ = install->meta;
+          installed_with_hard_state_ = ready.write->hard_state.has_value();
+          log_.clear();
         } else {
-          log_.resize(std::get<TruncateAfter>(op).last_kept.value);
+          log_.resize(std::get<TruncateAfter>(op).last_kept.value - snapshot_.last.value);
         }
       }
     }
     if (ready.leadership) leadership_ = *ready.leadership;
+    if (ready.membership) members_ = *ready.membership;
+    for (const SendSnapshot& send : ready.send_snapshot) snapshots_wanted_.push_back(send.to.value);
+    if (ready.load_log) Step(LogLoaded{ready.load_log->first, {}});
     std::move(ready.outbound.begin(), ready.outbound.end(), std::back_inserter(outbound_));
     std::move(ready.decided.begin(), ready.decided.end(), std::back_inserter(decided_));
     reads_.insert(reads_.end(), ready.reads.begin(), ready.reads.end());
@@ -160,7 +184,12 @@ class Subject {
   PersistSeq written_, persisted_;
   HardState hard_state_;
   std::vector<Entry> log_;  // as written
+  SnapshotMeta snapshot_;
+  bool installed_with_hard_state_ = false;
   Leadership leadership_;
+  Membership members_;
+  std::vector<std::uint64_t> snapshots_wanted_;
+  std::uint64_t changes_ = 0;
   std::vector<Outbound> outbound_;
   std::vector<Entry> decided_;
   std::vector<std::pair<ReadId, LogIndex>> reads_;
@@ -495,6 +524,266 @@ TEST(RaftPaper54, AnAcknowledgementOfAnEarlierTermDoesNotCount) {
   node.Forget();
   node.Hear(2, 2, AppendReply{LogIndex(3)});
   EXPECT_TRUE(node.Decided().empty());
+}
+
+// ---- 6 Cluster membership changes
+
+std::vector<ReplicaId> Ids(std::vector<std::uint64_t> numbers) {
+  std::vector<ReplicaId> ids;
+  for (const std::uint64_t number : numbers) ids.push_back(ReplicaId(number));
+  return ids;
+}
+
+// Node 1 leads 1, 2 and 3, has 4 as a learner that has everything, and all is committed (two entries).
+void LeadWithLearner(Subject& node) {
+  node.Elect();
+  node.Persist();
+  node.Acknowledge(2, 1);
+  node.Acknowledge(3, 1);
+  node.Change(Ids({1, 2, 3}), Ids({4}));
+  node.Persist();
+  node.Acknowledge(2, 2);
+  node.Acknowledge(4, 2);
+  ASSERT_THAT(node.Decided(), testing::ElementsAre(1, 2));
+}
+
+TEST(RaftPaper6, AConfigurationIsInForceFromWhenItIsInTheLog) {
+  Subject leader(3);
+  LeadWithLearner(leader);
+  leader.Change(Ids({1, 2, 4}));
+  EXPECT_EQ(leader.members(), (Membership{Ids({1, 2, 4}), Ids({1, 2, 3}), {}}));
+
+  Subject follower(3, 1);
+  Entry change{
+      LogIndex(1), {1, ReplicaId()}, EntryKind::kMembership, {}, EncodeChange({{Ids({1, 2, 3}), {}, Ids({4})}, {}})};
+  follower.Hear(2, 1, Append(0, 0, {change}));
+  EXPECT_EQ(follower.members(), (Membership{Ids({1, 2, 3}), {}, Ids({4})}));
+  follower.Hear(3, 2, Append(0, 0, {MakeEntry(1, 2)}));
+  EXPECT_EQ(follower.members(), (Membership{Ids({1, 2, 3}), {}, {}})) << "and goes with it";
+}
+
+TEST(RaftPaper6, AJointConfigurationNeedsAMajorityOfBoth) {
+  Subject node(3);
+  LeadWithLearner(node);
+  node.Change(Ids({1, 4}));
+  node.Persist();
+  node.Acknowledge(2, 3);
+  EXPECT_THAT(node.Decided(), testing::ElementsAre(1, 2)) << "a majority of the former voters only";
+  node.Acknowledge(4, 3);
+  EXPECT_THAT(node.Decided(), testing::ElementsAre(1, 2, 3));
+}
+
+TEST(RaftPaper6, OnceTheJointConfigurationIsCommittedTheNewOneFollowsAndAnswersTheOrigin) {
+  Subject node(3);
+  LeadWithLearner(node);
+  node.Change(Ids({1, 2, 4}));
+  node.Persist();
+  node.Acknowledge(2, 3);
+  node.Acknowledge(4, 3);
+  EXPECT_EQ(node.members(), (Membership{Ids({1, 2, 4}), {}, {}}));
+  node.Persist();
+  node.Acknowledge(4, 4);
+  ASSERT_THAT(node.Decided(), testing::ElementsAre(1, 2, 3, 4));
+  EXPECT_EQ(node.decided()[2].origin, Origin());
+  EXPECT_EQ(node.decided()[3].origin, (Origin{ReplicaId(9), Incarnation(1), ProposalId(2)}));
+}
+
+TEST(RaftPaper6, AnElectionInAJointConfigurationNeedsAMajorityOfBoth) {
+  Subject node(3, 1);
+  Entry joint{LogIndex(1),
+              {1, ReplicaId()},
+              EntryKind::kMembership,
+              {},
+              EncodeChange({{Ids({1, 4, 5}), Ids({1, 2, 3}), {}}, {}})};
+  node.Hear(2, 1, Append(0, 0, {joint}));
+  node.Persist();
+  while (node.role() != Role::kCandidate) node.Tick(1);
+  for (const std::uint64_t peer : {2, 3, 4}) node.Hear(peer, 2, VoteReply{true, true});
+  node.Persist();
+  node.Hear(2, 2, VoteReply{false, true});
+  node.Hear(3, 2, VoteReply{false, true});
+  EXPECT_EQ(node.role(), Role::kCandidate);
+  node.Hear(5, 2, VoteReply{false, true});
+  EXPECT_EQ(node.role(), Role::kLeader);
+}
+
+TEST(RaftPaper6, NoChangeBeforeAnEntryOfTheOwnTermIsCommitted) {
+  Subject node(3);
+  node.Elect();
+  node.Persist();
+  node.Change(Ids({1, 2}));
+  ASSERT_EQ(node.failed().size(), 1u);
+  EXPECT_EQ(node.failed()[0].reason, FailureReason::kDropped);
+  node.Acknowledge(2, 1);
+  node.Change(Ids({1, 2}));
+  EXPECT_EQ(node.failed().size(), 1u);
+}
+
+TEST(RaftPaper6, OneChangeAtATimeAndOnlyALegalOne) {
+  Subject node(3);
+  LeadWithLearner(node);
+  node.Change({});
+  node.Change(Ids({1, 2, 3}), Ids({3}));
+  node.Change(Ids({2, 1}));
+  EXPECT_EQ(node.failed().size(), 3u);
+  node.Change(Ids({1, 2, 3, 4}));
+  EXPECT_EQ(node.failed().size(), 3u);
+  node.Change(Ids({1, 2, 3}));
+  EXPECT_EQ(node.failed().size(), 4u) << "the former one is under way";
+}
+
+TEST(RaftPaper6, ANewVoterIsALearnerThatHasCaughtUp) {
+  Subject node(3);
+  node.Elect();
+  node.Persist();
+  node.Acknowledge(2, 1);
+  node.Change(Ids({1, 2, 3, 4}));
+  EXPECT_EQ(node.failed().size(), 1u) << "no learner";
+  node.Change(Ids({1, 2, 3}), Ids({4}));
+  node.Persist();
+  node.Acknowledge(2, 2);
+  node.Change(Ids({1, 2, 3, 4}));
+  EXPECT_EQ(node.failed().size(), 2u) << "has nothing";
+  node.Acknowledge(4, 2);
+  node.Change(Ids({1, 2, 3, 4}));
+  EXPECT_EQ(node.failed().size(), 2u);
+}
+
+TEST(RaftPaper6, ALeaderThatIsNotInTheNewConfigurationStepsDownOnceThatIsCommitted) {
+  Subject node(3);
+  node.Elect();
+  node.Persist();
+  node.Acknowledge(2, 1);
+  node.Change(Ids({2, 3}));
+  node.Persist();
+  node.Acknowledge(2, 2);
+  node.Acknowledge(3, 2);
+  node.Persist();
+  node.Acknowledge(2, 3);
+  EXPECT_EQ(node.role(), Role::kLeader) << "it does not count itself";
+  node.Acknowledge(3, 3);
+  EXPECT_EQ(node.role(), Role::kLearner);
+  EXPECT_EQ(node.Sent<TimeoutNow>().size(), 1u);
+  node.Forget();
+  node.Tick(5 * kElectionTicks);
+  EXPECT_TRUE(node.Sent<VoteRequest>().empty()) << "a removed member campaigns no more";
+}
+
+TEST(RaftPaper6, AnAcknowledgementOfARemovedMemberDoesNotCount) {
+  Subject node(3);
+  node.Elect();
+  node.Persist();
+  node.Acknowledge(2, 1);
+  node.Acknowledge(3, 1);
+  node.Change(Ids({1, 2}));
+  node.Persist();
+  node.Acknowledge(2, 2);
+  node.Persist();
+  node.Acknowledge(3, 3);
+  EXPECT_THAT(node.Decided(), testing::ElementsAre(1, 2));
+  node.Acknowledge(2, 3);
+  EXPECT_THAT(node.Decided(), testing::ElementsAre(1, 2, 3));
+}
+
+TEST(RaftPaper6, LeadershipIsHandedToVotersOnly) {
+  Subject node(3);
+  LeadWithLearner(node);
+  node.Step(TransferLeadership{ReplicaId(4)});
+  EXPECT_TRUE(node.Sent<TimeoutNow>().empty());
+  node.Step(TransferLeadership{ReplicaId(2)});
+  EXPECT_EQ(node.Sent<TimeoutNow>(2).size(), 1u);
+}
+
+// ---- 7 Log compaction
+
+SnapshotMeta MakeMeta(std::uint64_t last, std::uint64_t term) {
+  return {7, LogIndex(last), {term, ReplicaId()}, {Ids({1, 2, 3}), {}, {}}};
+}
+
+TEST(RaftPaper7, ASnapshotOfWhatTheLogLacksReplacesAllOfIt) {
+  for (const std::vector<std::uint64_t>& terms : std::vector<std::vector<std::uint64_t>>{{}, {1}, {1, 1, 1, 1, 1, 1}}) {
+    Subject node(3, 3, terms);
+    node.Step(SnapshotReceived{ReplicaId(2), MakeMeta(4, 2)});
+    EXPECT_EQ(node.snapshot(), MakeMeta(4, 2));
+    EXPECT_TRUE(node.log().empty());
+    EXPECT_TRUE(node.installed_with_hard_state());
+    EXPECT_EQ(node.hard_state().commit, LogIndex(4));
+    node.Persist();
+    node.Step(Applied{LogIndex(4)});
+    node.Forget();
+    node.Hear(2, 3, Append(4, 2, {MakeEntry(5, 3)}, 5));
+    EXPECT_THAT(node.Sent<AppendReply>(), testing::ElementsAre(AppendReply{LogIndex(5)}));
+    node.Persist();
+    EXPECT_THAT(node.Decided(), testing::ElementsAre(5));
+    node.Restart();
+    EXPECT_EQ(node.term(), 3u);
+  }
+}
+
+TEST(RaftPaper7, ASnapshotOfWhatTheLogHoldsOnlyCommits) {
+  Subject node(3, 2, {1, 2, 2});
+  node.Step(SnapshotReceived{ReplicaId(2), MakeMeta(2, 2)});
+  EXPECT_EQ(node.snapshot(), SnapshotMeta());
+  EXPECT_THAT(node.Decided(), testing::ElementsAre(1, 2));
+  EXPECT_THAT(node.LogTerms(), testing::ElementsAre(1, 2, 2)) << "what follows stays";
+  node.Step(SnapshotReceived{ReplicaId(2), MakeMeta(1, 1)});
+  EXPECT_EQ(node.snapshot(), SnapshotMeta()) << "an old one is not needed";
+}
+
+TEST(RaftPaper7, AnAppendThatBeginsBelowTheSnapshotCountsFromThere) {
+  Subject node(3, 2);
+  node.Step(SnapshotReceived{ReplicaId(2), MakeMeta(4, 2)});
+  node.Persist();
+  node.Hear(2, 2, Append(2, 1, {MakeEntry(3, 2), MakeEntry(4, 2), MakeEntry(5, 2)}));
+  EXPECT_THAT(node.Sent<AppendReply>(), testing::ElementsAre(AppendReply{LogIndex(5)}));
+  EXPECT_THAT(node.LogTerms(), testing::ElementsAre(2));
+  node.Forget();
+  node.Hear(2, 2, Append(1, 1, {}));
+  EXPECT_THAT(node.Sent<AppendReply>(), testing::ElementsAre(AppendReply{LogIndex(4)}));
+}
+
+TEST(RaftPaper7, AFollowerThatNeedsWhatWasReleasedGetsOneSnapshotAtATime) {
+  Subject node(3);
+  node.Elect();
+  node.Propose("x");
+  node.Persist();
+  node.Acknowledge(2, 2);
+  node.Release(2);
+  EXPECT_TRUE(node.snapshots_wanted().empty()) << "nothing was heard of it yet";
+  node.Hear(3, 1, HeartbeatReply{ReadRound(), LogIndex(1), LogIndex(), LogIndex()});
+  EXPECT_THAT(node.snapshots_wanted(), testing::ElementsAre(3));
+  node.Hear(3, 1, HeartbeatReply{});
+  EXPECT_THAT(node.snapshots_wanted(), testing::ElementsAre(3));
+  node.Step(SnapshotSent{ReplicaId(3), MakeMeta(2, 1), false});
+  node.Hear(2, 1, HeartbeatReply{ReadRound(), LogIndex(2), LogIndex(2), LogIndex(2)});
+  node.Tick(kElectionTicks - 1);
+  EXPECT_THAT(node.snapshots_wanted(), testing::ElementsAre(3)) << "the next try waits";
+  node.Tick(1);
+  EXPECT_THAT(node.snapshots_wanted(), testing::ElementsAre(3, 3));
+  node.Forget();
+  node.Step(SnapshotSent{ReplicaId(3), MakeMeta(2, 1), true});
+  ASSERT_EQ(node.Sent<AppendRequest>(3).size(), 1u);
+  EXPECT_EQ(node.Sent<AppendRequest>(3)[0].prev_index, LogIndex(2));
+}
+
+TEST(RaftPaper7, WhatASnapshotSaysOfTheMembersIsWhatWasInForceThere) {
+  Subject node(3);
+  LeadWithLearner(node);
+  node.Step(Applied{LogIndex(2)});
+  EXPECT_EQ(node.core().MetaAt(LogIndex(1)).members, (Membership{Ids({1, 2, 3}), {}, {}}));
+  EXPECT_EQ(node.core().MetaAt(LogIndex(2)).members, (Membership{Ids({1, 2, 3}), {}, Ids({4})}));
+  EXPECT_EQ(node.core().MetaAt(LogIndex(2)).ballot, (Ballot{1, ReplicaId()}));
+}
+
+TEST(RaftPaper7, ARestoredDirectoryHasASnapshotAndNoHardState) {
+  Options options;
+  options.self = ReplicaId(1);
+  Result<std::unique_ptr<Core>> made = MakeCore(Protocol::kRaft, options, {{}, MakeMeta(9, 4), {}, LogIndex(9)});
+  ASSERT_TRUE(made.ok()) << made.status().message();
+  const Ready ready = made.value()->TakeReady();
+  EXPECT_EQ(ready.leadership->ballot.number, 4u);
+  EXPECT_EQ(ready.membership, MakeMeta(9, 4).members);
+  EXPECT_EQ(DecodeHardState(*ready.write->hard_state)->commit, LogIndex(9));
 }
 
 // ---- 8 Client interaction
