@@ -51,9 +51,10 @@ struct ProposeResult {
 
 // How far a peer is, as its leader knows it.
 struct PeerProgress {
-  LogIndex match;         // its log is known to be the leader's up to here
-  bool live = false;      // there is a link now, or was one less than GroupOptions::liveness_ns ago
-  bool snapshot = false;  // it is behind the start of the log: a snapshot is under way
+  LogIndex match;          // its log is known to be the leader's up to here
+  bool live = false;       // there is a link now, or was one less than GroupOptions::liveness_ns ago
+  bool snapshot = false;   // it is behind the start of the log: a snapshot is under way
+  bool caught_up = false;  // close enough to vote (Raft thesis 4.2.1); learners are promoted then
 };
 
 class Snapshots;     // replica/snapshots.h

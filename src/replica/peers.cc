@@ -12,8 +12,11 @@ class ProgressReader final : public consensus::Inspector {
   explicit ProgressReader(std::map<ReplicaId, PeerProgress>& out) : out_(out) {}
   void Number(std::string_view name, std::uint64_t value) override {
     if (const std::optional<ReplicaId> id = IdAfter(name, "match.")) out_[*id].match = LogIndex(value);
+    if (const std::optional<ReplicaId> id = IdAfter(name, "caught_up.")) out_[*id].caught_up = value != 0;
   }
-  void Text(std::string_view, std::string_view) override {}
+  void Text(std::string_view name, std::string_view value) override {
+    if (const std::optional<ReplicaId> id = IdAfter(name, "state.")) out_[*id].snapshot = value == "snapshot";
+  }
 
  private:
   static std::optional<ReplicaId> IdAfter(std::string_view name, std::string_view prefix) {
@@ -56,11 +59,7 @@ std::map<ReplicaId, PeerProgress> Peers::Progress(const consensus::Core& core, R
   ProgressReader reader(out);
   core.Inspect(reader);
   out.erase(self);
-  for (auto& [id, progress] : out) {
-    progress.live = IsLive(id, now_ns);
-    const auto it = peers_.find(id);
-    progress.snapshot = it != peers_.end() && it->second.snapshot;
-  }
+  for (auto& [id, progress] : out) progress.live = IsLive(id, now_ns);
   return out;
 }
 

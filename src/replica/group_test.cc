@@ -1,0 +1,467 @@
+// Three members, each the shipped group, log and Raft core on a disk that forgets, with a state machine that has a
+// flushed image: what is released, what is sent instead, and what a crash or a lost keyspace leaves.
+#include "replica/group.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "env/disk_testing.h"
+#include "env/memory_disk.h"
+#include "replica/group_testing.h"
+#include "wal/log.h"
+
+namespace quorate::replica {
+namespace {
+
+constexpr std::uint64_t kSecond = 1'000'000'000;
+
+// Every call becomes a task that does nothing once the member's life is over.
+class LifeExecutor final : public env::Executor {
+ public:
+  explicit LifeExecutor(env::ManualExecutor& target) : target_(target) {}
+  void Post(std::function<void()> task) override { target_.Post(Guarded(std::move(task))); }
+  env::TimerId After(std::uint64_t delay_ns, std::function<void()> task) override {
+    return target_.After(delay_ns, Guarded(std::move(task)));
+  }
+  void Cancel(env::TimerId timer) override { target_.Cancel(timer); }
+
+ private:
+  std::function<void()> Guarded(std::function<void()> task) {
+    return [alive = std::weak_ptr<const bool>(alive_), task = std::move(task)] {
+      if (!alive.expired()) task();
+    };
+  }
+  env::ManualExecutor& target_;
+  std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
+};
+
+class Network {
+ public:
+  explicit Network(env::ManualExecutor& executor) : executor_(executor) {}
+  void Attach(ReplicaId id, env::TransportListener* listener, Incarnation incarnation) {
+    members_[id] = {listener, incarnation};
+    for (const auto& [other, member] : members_) {
+      if (other != id) Link(id, other);
+    }
+  }
+  void Detach(ReplicaId id) {
+    members_.erase(id);
+    for (const auto& [other, member] : members_) Cut(id, other);
+  }
+  void Link(ReplicaId a, ReplicaId b) {
+    if (!members_.contains(a) || !members_.contains(b)) return;
+    const LinkId link(++last_link_);
+    links_[{std::min(a, b), std::max(a, b)}] = link;
+    members_[a].listener->OnLinkUp(b, link, members_[b].incarnation);
+    members_[b].listener->OnLinkUp(a, link, members_[a].incarnation);
+  }
+  void Cut(ReplicaId a, ReplicaId b) {
+    const auto it = links_.find({std::min(a, b), std::max(a, b)});
+    if (it == links_.end()) return;
+    const LinkId link = it->second;
+    links_.erase(it);
+    if (members_.contains(a)) members_[a].listener->OnLinkDown(b, link);
+    if (members_.contains(b)) members_[b].listener->OnLinkDown(a, link);
+  }
+  void Send(ReplicaId from, ReplicaId to, Bytes frame) {
+    const auto it = links_.find({std::min(from, to), std::max(from, to)});
+    if (it == links_.end()) return;
+    executor_.After(500'000, [this, from, to, link = it->second, frame = std::move(frame)] {
+      const auto now = links_.find({std::min(from, to), std::max(from, to)});
+      if (now == links_.end() || now->second != link) return;
+      members_[to].listener->OnFrame(from, link, frame);
+    });
+  }
+
+ private:
+  struct Attached {
+    env::TransportListener* listener = nullptr;
+    Incarnation incarnation;
+  };
+  env::ManualExecutor& executor_;
+  std::map<ReplicaId, Attached> members_;
+  std::map<std::pair<ReplicaId, ReplicaId>, LinkId> links_;
+  std::uint64_t last_link_ = 0;
+};
+
+class MemberTransport final : public env::Transport {
+ public:
+  MemberTransport(Network& network, ReplicaId self) : network_(network), self_(self) {}
+  void Start(env::TransportListener*) override {}
+  void Send(ReplicaId peer, Bytes frame) override { network_.Send(self_, peer, std::move(frame)); }
+
+ private:
+  Network& network_;
+  const ReplicaId self_;
+};
+
+// The executor's time as a clock.
+class ManualClock final : public env::Clock {
+ public:
+  std::uint64_t MonotonicNs() const override { return now_ns; }
+  std::int64_t WallNs() const override { return 0; }
+  std::uint64_t now_ns = 0;
+};
+
+class Member {
+ public:
+  Member(ReplicaId id, std::vector<ReplicaId> voters, env::ManualExecutor& executor, const env::Clock& clock,
+         Network& network, FakeSnapshotNetwork& snapshots)
+      : id_(id),
+        voters_(std::move(voters)),
+        executor_(executor),
+        clock_(clock),
+        network_(network),
+        snapshot_network_(snapshots),
+        disk(executor, id.value) {}
+
+  Status Start() {
+    life_ = std::make_unique<Life>(executor_, network_, id_);
+    wal::LogOptions log;
+    log.identity = {ClusterId(1), id_, consensus::Protocol::kRaft};
+    log.segment_bytes = 16 << 10;
+    log.on_failure = [](const Status&) {};
+    life_->log = wal::Log::Open(disk, life_->executor, std::move(log)).value();
+    GroupOptions options;
+    options.core.self = id_;
+    options.core.initial.voters = voters_;
+    options.core.seed = id_.value * 1000 + ++lives_;
+    options.core.log_cache_bytes = 1 << 10;
+    options.log_keep_bytes = 8 << 10;
+    options.log_keep_always_bytes = 1 << 10;
+    options.log_release_step_bytes = 1 << 10;
+    options.apply_queue_bytes_max = 64 << 10;
+    options.make_snapshots = [this](SnapshotHost& host, StateMachine&) {
+      auto made = std::make_unique<FakeSnapshots>(host, machine, files, snapshot_network_, life_->executor, id_);
+      life_->snapshots = made.get();
+      return made;
+    };
+    options.refuse = [this] { return refuse; };
+    options.on_removed = [this] { removed = true; };
+    Result<std::unique_ptr<Group>> group =
+        Group::Start(std::move(options), *life_->log, life_->transport, life_->executor, clock_, machine);
+    if (!group.ok()) {
+      life_.reset();
+      return group.status();
+    }
+    life_->group = *std::move(group);
+    network_.Attach(id_, life_->group.get(), life_->log->incarnation());
+    return Status::Ok();
+  }
+  void Crash(env::Survival survival = env::Survival::kNothing) {
+    if (!running()) return;
+    network_.Detach(id_);
+    life_.reset();
+    disk.Crash(survival);
+    machine.Crash();
+  }
+  bool running() const { return life_ != nullptr; }
+  Group& group() { return *life_->group; }
+  FakeSnapshots& snapshots() { return *life_->snapshots; }
+  bool leads() const {
+    return running() && life_->group->status().leadership.role == consensus::Role::kLeader &&
+           life_->group->status().leadership.established;
+  }
+  ReplicaId id() const { return id_; }
+
+ private:
+  struct Life {
+    Life(env::ManualExecutor& target, Network& network, ReplicaId id) : executor(target), transport(network, id) {}
+    LifeExecutor executor;
+    MemberTransport transport;
+    std::unique_ptr<wal::Log> log;
+    FakeSnapshots* snapshots = nullptr;
+    std::unique_ptr<Group> group;
+  };
+  const ReplicaId id_;
+  const std::vector<ReplicaId> voters_;
+  env::ManualExecutor& executor_;
+  const env::Clock& clock_;
+  Network& network_;
+  FakeSnapshotNetwork& snapshot_network_;
+  std::unique_ptr<Life> life_;
+  std::uint64_t lives_ = 0;
+
+ public:
+  env::MemoryDisk disk;
+  FakeMachine machine;
+  FakeSnapshotFiles files;
+  std::optional<Fate> refuse;
+  bool removed = false;
+};
+
+class GroupTest : public ::testing::Test {
+ protected:
+  void Begin(std::uint64_t count, std::uint64_t voters = 0) {
+    std::vector<ReplicaId> ids;
+    for (std::uint64_t i = 1; i <= (voters == 0 ? count : voters); ++i) ids.push_back(ReplicaId(i));
+    for (std::uint64_t i = 1; i <= count; ++i) {
+      members_.push_back(std::make_unique<Member>(ReplicaId(i), ids, executor_, clock_, network_, snapshots_));
+    }
+    for (auto& member : members_) ASSERT_TRUE(member->Start().ok());
+    RunUntil([this] { return Leader() != nullptr; });
+  }
+  void Step() {
+    executor_.RunFor(1'000'000);
+    clock_.now_ns += 1'000'000;
+  }
+  void RunFor(std::uint64_t ns) {
+    for (std::uint64_t done = 0; done < ns; done += 1'000'000) Step();
+  }
+  void RunUntil(const std::function<bool()>& condition) {
+    for (int turn = 0; turn < 60'000 && !condition(); ++turn) Step();
+    ASSERT_TRUE(condition());
+  }
+  Member* Leader() {
+    for (auto& member : members_) {
+      if (member->leads()) return member.get();
+    }
+    return nullptr;
+  }
+  Member& Of(std::uint64_t id) { return *members_[id - 1]; }
+  Member& Follower() {
+    for (auto& member : members_) {
+      if (member->running() && !member->leads()) return *member;
+    }
+    ADD_FAILURE() << "no follower";
+    return *members_[0];
+  }
+  Fate Put(Member& member, const std::string& command) {
+    std::optional<Fate> fate;
+    member.group().Propose(command, 0, [&fate](const ProposeResult& result) { fate = result.fate; });
+    RunUntil([&fate] { return fate.has_value(); });
+    if (fate == Fate::kApplied) ++answered_;
+    return fate.value_or(Fate::kTimedOut);
+  }
+  void Fill(int count, std::size_t bytes = 500) {
+    for (int i = 0; i < count; ++i) {
+      ASSERT_EQ(Put(*Leader(), "put " + std::to_string(answered_) + std::string(bytes, 'x')), Fate::kApplied);
+    }
+  }
+  void Flush() {
+    for (auto& member : members_) member->machine.Flush();
+    RunFor(kSecond / 2);
+  }
+  void ExpectAllEqual() {
+    RunUntil([this] {
+      for (auto& member : members_) {
+        if (!member->running() || member->machine.state != members_[0]->machine.state) return false;
+      }
+      return true;
+    });
+    EXPECT_GE(members_[0]->machine.state.size(), answered_);
+  }
+
+  env::ManualExecutor executor_;
+  ManualClock clock_;
+  Network network_{executor_};
+  FakeSnapshotNetwork snapshots_;
+  std::vector<std::unique_ptr<Member>> members_;
+  std::size_t answered_ = 0;
+};
+
+TEST_F(GroupTest, NothingIsReleasedBeforeTheMachineHasFlushedIt) {
+  Begin(1);
+  Fill(40);
+  RunFor(kSecond);
+  EXPECT_EQ(Of(1).group().status().log_first, LogIndex(1));
+  Flush();
+  EXPECT_GT(Of(1).group().status().log_first, LogIndex(30));
+  Of(1).Crash();
+  ASSERT_TRUE(Of(1).Start().ok());
+  RunUntil([this] { return Leader() != nullptr; });
+  EXPECT_EQ(Of(1).machine.state.size(), answered_);
+}
+
+TEST_F(GroupTest, AFollowerThatIsAwayPinsNoMoreThanTheCapAndComesBackByASnapshot) {
+  Begin(3);
+  Member& away = Follower();
+  away.Crash();
+  Fill(8);
+  Flush();
+  EXPECT_EQ(Leader()->group().status().log_first, LogIndex(1));
+  Fill(60);
+  Flush();
+  EXPECT_GT(Leader()->group().status().log_first, LogIndex(40));
+  ASSERT_TRUE(away.Start().ok());
+  ExpectAllEqual();
+  EXPECT_EQ(away.group().status().snapshots_installed, 1u);
+  EXPECT_FALSE(away.machine.executed_while_installing);
+}
+
+TEST_F(GroupTest, AFollowerWithinTheCapGetsEntriesAndNoSnapshot) {
+  Begin(3);
+  Member& away = Follower();
+  away.Crash();
+  Fill(12);
+  Flush();
+  ASSERT_TRUE(away.Start().ok());
+  ExpectAllEqual();
+  EXPECT_EQ(away.group().status().snapshots_installed, 0u);
+}
+
+TEST_F(GroupTest, ColdDataHoldsAMembersExecutionButNeitherItsAcknowledgementsNorTheCluster) {
+  Begin(3);
+  Fill(3);
+  for (auto& member : members_) {
+    if (member.get() == Leader()) continue;
+    for (std::uint64_t i = 5; i < 20; ++i) member->machine.cold.insert(i);
+  }
+  const consensus::Leadership before = Leader()->group().status().leadership;
+  Fill(5);
+  EXPECT_EQ(Leader()->group().status().leadership, before);
+  for (auto& member : members_) member->machine.Warm();
+  ExpectAllEqual();
+  for (auto& member : members_) EXPECT_FALSE(member->machine.executed_cold);
+}
+
+TEST_F(GroupTest, AFollowerThatExecutesTooSlowlyHoldsABoundedQueueAndCatchesUpLater) {
+  Begin(3);
+  Member& slow = Follower();
+  for (std::uint64_t i = 1; i < 1'000; ++i) slow.machine.cold.insert(i);
+  Fill(300);
+  EXPECT_LE(slow.group().status().apply_queue_bytes, 80u << 10);
+  EXPECT_EQ(Put(slow, "refused"), Fate::kOverloaded);
+  slow.machine.Warm();
+  ExpectAllEqual();
+}
+
+TEST_F(GroupTest, ALeaderThatExecutesTooSlowlyRefusesAlsoWhatIsForwarded) {
+  Begin(3);
+  for (std::uint64_t i = 1; i < 1'000; ++i) Leader()->machine.cold.insert(i);
+  Member& follower = Follower();
+  Fate fate = Fate::kApplied;
+  for (int i = 0; i < 300 && fate == Fate::kApplied; ++i) fate = Put(follower, std::string(500, 'x'));
+  EXPECT_EQ(fate, Fate::kOverloaded);
+  Leader()->machine.Warm();
+  ExpectAllEqual();
+}
+
+TEST_F(GroupTest, AFullDiskOfTheLeaderIsSaidToWhoeverAsks) {
+  Begin(3);
+  Leader()->refuse = Fate::kNoSpace;
+  EXPECT_EQ(Put(*Leader(), "x"), Fate::kNoSpace);
+  EXPECT_EQ(Put(Follower(), "x"), Fate::kNoSpace);
+  Leader()->refuse.reset();
+  EXPECT_EQ(Put(Follower(), "x"), Fate::kApplied);
+}
+
+TEST_F(GroupTest, ATransferIsAnsweredWhenTheOtherLeads) {
+  Begin(3);
+  Member& leader = *Leader();
+  const std::optional<ReplicaId> to = leader.group().Successor();
+  ASSERT_TRUE(to);
+  std::optional<Fate> fate;
+  leader.group().TransferLeadership(*to, 0, [&fate](Fate f) { fate = f; });
+  RunUntil([&fate] { return fate.has_value(); });
+  EXPECT_EQ(*fate, Fate::kApplied);
+  EXPECT_EQ(leader.group().status().leadership.leader, to);
+  fate.reset();
+  leader.group().TransferLeadership(leader.id(), 0, [&fate](Fate f) { fate = f; });
+  RunUntil([&fate] { return fate.has_value(); });
+  EXPECT_EQ(*fate, Fate::kNoLeader);
+}
+
+TEST_F(GroupTest, ALostKeyspaceIsFilledFromTheLeaderAlthoughTheLogIsGood) {
+  Begin(3);
+  Fill(60);
+  Flush();
+  Member& victim = Follower();
+  RunUntil([&victim] { return victim.group().status().log_first > LogIndex(40); });
+  victim.Crash();
+  victim.machine.Lose();
+  Fill(3);
+  ASSERT_TRUE(victim.Start().ok());
+  EXPECT_TRUE(victim.group().status().installing);
+  std::optional<Fate> read;
+  victim.group().ReadBarrier(0, [&read](Fate f) { read = f; });
+  RunUntil([&read] { return read.has_value(); });
+  EXPECT_EQ(*read, Fate::kNotReady);
+  ExpectAllEqual();
+  EXPECT_FALSE(victim.group().status().installing);
+  EXPECT_EQ(victim.group().status().snapshots_installed, 1u);
+}
+
+TEST_F(GroupTest, ALostKeyspaceOfTheOnlyMemberIsReplayedOrNamesTheWayBack) {
+  Begin(1);
+  Fill(3);
+  Of(1).Crash();
+  Of(1).machine.Lose();
+  ASSERT_TRUE(Of(1).Start().ok());
+  RunUntil([this] { return Leader() != nullptr && Of(1).machine.state.size() == answered_; });
+  Fill(60);
+  Flush();
+  Of(1).Crash();
+  Of(1).machine.Lose();
+  const Status status = Of(1).Start();
+  EXPECT_EQ(status.code(), StatusCode::kDataLoss);
+  EXPECT_NE(status.message().find("quorate snapshot restore"), std::string::npos);
+}
+
+TEST_F(GroupTest, AKeyspaceThatIsAheadOfTheLogIsRefused) {
+  Begin(1);
+  Fill(3);
+  Of(1).Crash();
+  Of(1).machine.Install(LogIndex(50), {});
+  const Status status = Of(1).Start();
+  EXPECT_EQ(status.code(), StatusCode::kDataLoss);
+}
+
+TEST_F(GroupTest, MembersAreAddedAndRemovedThroughAnyMemberAndALeaderThatIsRemovedHearsOfIt) {
+  Begin(4, 3);
+  Fill(3);
+  const auto change = [this](Member& through, consensus::Membership target) {
+    std::optional<Fate> fate;
+    through.group().ChangeMembers(std::move(target), 0, [&fate](Fate f) { fate = f; });
+    RunUntil([&fate] { return fate.has_value(); });
+    return *fate;
+  };
+  const ReplicaId one(1), two(2), three(3), four(4);
+  EXPECT_EQ(change(Follower(), {{one, two, three, four}, {}, {}}), Fate::kRefused) << "it has not caught up";
+  EXPECT_EQ(change(Follower(), {{one, two, three}, {}, {four}}), Fate::kApplied);
+  RunUntil([this] { return Leader()->group().progress().at(ReplicaId(4)).caught_up; });
+  EXPECT_EQ(change(Follower(), {{one, two, three, four}, {}, {}}), Fate::kApplied);
+  Member& leader = *Leader();
+  Member& staying = Follower();
+  consensus::Membership without{{one, two, three, four}, {}, {}};
+  std::erase(without.voters, leader.id());
+  change(staying, without);  // its answer may be that the leader is lost: it is
+  RunUntil([&] { return leader.removed && Leader() != nullptr && Leader() != &leader; });
+  EXPECT_EQ(Leader()->group().membership(), without);
+  EXPECT_FALSE(staying.removed);
+  EXPECT_EQ(Put(staying, "x"), Fate::kApplied);
+}
+
+// The disk of a member that installs a snapshot stops at each of its operations in turn.
+TEST_F(GroupTest, ACrashAtAnyStepOfAnInstallationLeavesTheOldStateOrTheNew) {
+  Begin(3);
+  Member& victim = Follower();
+  int installed = 0;
+  for (std::uint64_t step = 1; step <= 14; ++step) {
+    victim.Crash();
+    Fill(30);
+    for (auto& member : members_) {
+      if (member.get() != &victim) member->machine.Flush();
+    }
+    RunFor(kSecond / 2);
+    ASSERT_TRUE(victim.Start().ok()) << step;
+    victim.disk.StopAfter(step);
+    for (int turn = 0; turn < 2'000 && !victim.disk.stopped(); ++turn) Step();
+    RunFor(20'000'000);
+    installed += victim.group().status().snapshots_installed > 0 ? 1 : 0;
+    victim.Crash(step % 2 == 0 ? env::Survival::kPrefix : env::Survival::kNothing);
+    ASSERT_TRUE(victim.Start().ok()) << step;
+    ExpectAllEqual();
+    ASSERT_FALSE(victim.machine.executed_while_installing) << step;
+  }
+  EXPECT_GT(installed, 0);
+}
+
+}  // namespace
+}  // namespace quorate::replica
