@@ -438,6 +438,43 @@ TEST_F(GroupTest, MembersAreAddedAndRemovedThroughAnyMemberAndALeaderThatIsRemov
   EXPECT_EQ(Put(staying, "x"), Fate::kApplied);
 }
 
+// The log says that the state is the snapshot's, and the machine does not have it yet.
+TEST_F(GroupTest, ACrashBetweenTheInstallationInTheLogAndTheLoadIsMadeUpForFromTheLocalFile) {
+  Begin(3);
+  Member& victim = Follower();
+  victim.Crash();
+  Fill(60);
+  Flush();
+  ASSERT_TRUE(victim.Start().ok());
+  victim.snapshots().hold_loads = true;
+  RunUntil([&victim] { return victim.snapshots().held != nullptr; });
+  Fill(3);
+  EXPECT_TRUE(victim.machine.state.empty());
+  victim.Crash();
+  ASSERT_TRUE(victim.Start().ok());
+  EXPECT_TRUE(victim.group().status().installing);
+  EXPECT_FALSE(victim.snapshots().wanted);
+  ExpectAllEqual();
+  EXPECT_EQ(victim.snapshots().loads, 1);
+  EXPECT_TRUE(victim.files.files.size() <= 1);
+}
+
+TEST_F(GroupTest, WithoutTheLocalFileTheLeaderIsAskedAgain) {
+  Begin(3);
+  Member& victim = Follower();
+  victim.Crash();
+  Fill(60);
+  Flush();
+  ASSERT_TRUE(victim.Start().ok());
+  victim.snapshots().hold_loads = true;
+  RunUntil([&victim] { return victim.snapshots().held != nullptr; });
+  victim.Crash();
+  victim.files.files.clear();
+  ASSERT_TRUE(victim.Start().ok());
+  EXPECT_TRUE(victim.group().status().installing);
+  ExpectAllEqual();
+}
+
 // The disk of a member that installs a snapshot stops at each of its operations in turn.
 TEST_F(GroupTest, ACrashAtAnyStepOfAnInstallationLeavesTheOldStateOrTheNew) {
   Begin(3);

@@ -21,12 +21,15 @@
 #include "server/admin.h"
 #include "server/cluster_backend.h"
 #include "server/data_directory.h"
+#include "server/hand_over.h"
 #include "server/housekeeping.h"
 #include "store/engine_memory/memory_engine.h"
 #include "wal/log.h"
 
 namespace quorate::server {
 namespace {
+
+constexpr std::uint64_t kHandOverNs = 600'000'000;  // an election timeout: waiting longer gains nothing
 
 // A cluster of one has nobody to talk to, and opens no port for it.
 class LoneTransport final : public env::Transport {
@@ -57,7 +60,7 @@ class Node {
   Status Run() {
     boost::asio::signal_set signals(executor_.context(), SIGTERM, SIGINT);
     signals.async_wait([this](const boost::system::error_code& error, int) {
-      if (!error) executor_.Stop();
+      if (!error) HandOver(*group_, executor_, clock_, kHandOverNs, [this] { executor_.Stop(); });
     });
     LogInfo("member " + config_.name + " is serving" + Where("etcd", config_.listen_etcd) +
             Where("admin", config_.listen_admin) + Where("peers", config_.listen_peer));
