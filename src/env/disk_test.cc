@@ -99,6 +99,21 @@ TEST_P(DiskContract, AFileMayGoWhileItsWriteIsUnderWay) {
   ASSERT_TRUE(executor_.RunUntil([&] { return done; }));
 }
 
+TEST_P(DiskContract, WorkInTheBackgroundIsDoneInOrderAndAnswersOnTheExecutor) {
+  MustCreate("f");
+  std::vector<std::string> done;
+  disk_->InBackground([this] { return disk_->Rename("f", "g"); },
+                      [&](const Status& status) { done.push_back(status.ok() ? "renamed" : status.message()); });
+  disk_->InBackground([this] { return disk_->Remove("g"); },
+                      [&](const Status& status) { done.push_back(status.ok() ? "removed" : status.message()); });
+  disk_->InBackground([this] { return disk_->Remove("g"); },
+                      [&](const Status& status) { done.push_back(status.ok() ? "again" : "not there"); });
+  EXPECT_THAT(done, ElementsAre());
+  ASSERT_TRUE(executor_.RunUntil([&] { return done.size() == 3; }));
+  EXPECT_THAT(done, ElementsAre("renamed", "removed", "not there"));
+  EXPECT_FALSE(disk_->Exists("g"));
+}
+
 TEST_P(DiskContract, NamesAreCreatedListedRenamedAndRemoved) {
   EXPECT_TRUE(disk_->CreateDirectory("d").ok());
   EXPECT_TRUE(disk_->CreateDirectory("d").ok());
@@ -314,6 +329,49 @@ TEST_F(MemoryDiskTest, OneSeedReplaysExactly) {
   };
   EXPECT_EQ(run(5), run(5));
   EXPECT_NE(run(5), run(6));
+}
+
+TEST_F(MemoryDiskTest, AFullDiskRefusesWhateverNeedsRoomAndTakesWhatDoesNot) {
+  const std::unique_ptr<File> file = MustCreate("f");
+  EXPECT_TRUE(file->Preallocate(1'000).ok());
+  disk_.SetCapacity(disk_.used() + 10);
+  EXPECT_EQ(disk_.used(), 1'000 + MemoryDisk::kNameBytes);
+  EXPECT_TRUE(file->Write(0, std::string(1'000, 'x')).ok()) << "it has its room already";
+  EXPECT_EQ(file->Preallocate(2'000).code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(disk_.Create("g").status().code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(disk_.CreateDirectory("d").code(), StatusCode::kResourceExhausted);
+  EXPECT_TRUE(disk_.Rename("f", "h").ok());
+  const Status cut = file->Write(995, std::string(100, 'y'));
+  EXPECT_EQ(cut.code(), StatusCode::kResourceExhausted);
+  EXPECT_THAT(cut.message(), HasSubstr("h: No space left on device"));
+  EXPECT_EQ(ReadAll("h"), std::string(995, 'x') + std::string(15, 'y')) << "what fits is written, as Linux does";
+  EXPECT_TRUE(disk_.Remove("h").ok());
+  EXPECT_TRUE(disk_.Create("g").ok());
+}
+
+TEST_F(MemoryDiskTest, TheNthOperationOfAKindFailsWithoutEffect) {
+  const std::unique_ptr<File> file = MustCreate("f");
+  disk_.FailOperation(DiskOp::kWrite, 2, Status::Unavailable("f: Input/output error"));
+  disk_.FailOperation(DiskOp::kRename, 1, Status::Unavailable("f: Input/output error"));
+  EXPECT_TRUE(file->Write(0, "one").ok());
+  EXPECT_FALSE(file->Write(0, "two").ok());
+  EXPECT_TRUE(file->Write(3, "three").ok());
+  EXPECT_FALSE(disk_.Rename("f", "g").ok());
+  EXPECT_TRUE(disk_.Rename("f", "g").ok());
+  EXPECT_EQ(ReadAll("g"), "onethree");
+}
+
+TEST_F(MemoryDiskTest, CorruptionStaysWithinItsStretchAndSurvivesACrash) {
+  const std::unique_ptr<File> file = MustCreate("f");
+  const std::string good(300, 'x');
+  EXPECT_TRUE(file->Write(0, good).ok());
+  EXPECT_TRUE(file->Sync().ok());
+  disk_.Corrupt("f", 100, 50);
+  disk_.Crash(Survival::kNothing);
+  const std::string found = ReadAll("f");
+  EXPECT_EQ(found.substr(0, 100), good.substr(0, 100));
+  EXPECT_NE(found.substr(100, 50), good.substr(100, 50));
+  EXPECT_EQ(found.substr(150), good.substr(150));
 }
 
 TEST_F(MemoryDiskTest, ABitFlipSurvivesACrash) {

@@ -420,6 +420,8 @@ TEST(Damage, NoBytesCrashTheDecoders) {
     body.resize(NextRandom(&state) % (body.size() + 1));
     DecodeBatch(Bytes::Copy(body));
     DecodeGroupState(Bytes::Copy(body));
+    DecodeRelease(Bytes::Copy(body));
+    DecodeRewritten(Bytes::Copy(body));
     DecodeRecord(body);
     DecodeWriteHeader(body, {});
     EXPECT_FALSE(DecodeIdentityFile(body).ok());

@@ -83,5 +83,41 @@ TEST(Format, BatchRecord) {
   EXPECT_EQ(std::get<consensus::PutEntry>(batch->batch.ops.at(1)).entry, MakeEntry(5, "value"));
 }
 
+TEST(Format, ReleaseRecord) {
+  Writer out;
+  AppendRelease({GroupId(1),
+                 Incarnation(2),
+                 {7, LogIndex(300), {4, ReplicaId(5)}, {{ReplicaId(1), ReplicaId(2)}, {}, {ReplicaId(3)}}}},
+                &out);
+  EXPECT_EQ(Hex(out.str()), "517201030d0000002253f9cf010207ac020405020102000103");
+  const std::optional<Record> record = DecodeRecord(out.str());
+  ASSERT_TRUE(record.has_value());
+  const std::optional<Release> release = DecodeRelease(Bytes::Copy(record->body));
+  ASSERT_TRUE(release.has_value());
+  EXPECT_EQ(release->snapshot.last, LogIndex(300));
+  EXPECT_EQ(release->snapshot.members.learners, std::vector<ReplicaId>{ReplicaId(3)});
+}
+
+TEST(Format, RewrittenRecord) {
+  Writer out;
+  AppendRewritten({GroupId(1), Incarnation(2), {MakeEntry(5, "value")}}, &out);
+  EXPECT_EQ(Hex(out.str()), "5172010416000000c69414ed01020101050d000000010001010101050576616c7565");
+  const std::optional<Record> record = DecodeRecord(out.str());
+  ASSERT_TRUE(record.has_value());
+  EXPECT_EQ(DecodeEntries(*record)->at(LogIndex(5)), MakeEntry(5, "value"));
+}
+
+TEST(Format, ArchivedSegmentName) {
+  EXPECT_EQ(ArchivedSegmentName({7, 1'764'028'800}), "0000000007-1764028800.segment");
+  const std::optional<ArchivedName> name = ParseArchivedSegmentName("0000000007-1764028800.segment");
+  ASSERT_TRUE(name.has_value());
+  EXPECT_EQ(name->number, 7u);
+  EXPECT_EQ(name->seconds, 1'764'028'800u);
+  for (const char* other :
+       {"0000000007.segment", "0000000007-.segment", "0000000007-1", "7-1.segment", "0000000000-1.segment"}) {
+    EXPECT_FALSE(ParseArchivedSegmentName(other).has_value()) << other;
+  }
+}
+
 }  // namespace
 }  // namespace quorate::wal
