@@ -411,9 +411,10 @@ TEST(RaftRandom, MembersAgreeUnderChaosAndRecoverAfterIt) {
 }
 
 #ifdef QUORATE_BUGS
-// Each seeded bug of this folder is found by the same schedules, by an expectation or by an invariant. Two are left
-// out: raft_forgets_vote_on_restart needs two candidates of one term, which pre-vote all but rules out; RaftPaper51 has
-// it. raft_new_voter_before_caught_up breaks no promise, it only makes the cluster wait; RaftPaper6 has it.
+// Each seeded bug of this folder is found by the same schedules, by an expectation or by an invariant. Left out are
+// raft_forgets_vote_on_restart, which needs two candidates of one term, what pre-vote all but rules out (RaftPaper51
+// has it); raft_install_without_hard_state, which needs a crash before the next batch (RaftPaper7 has it); and
+// raft_new_voter_before_caught_up, which breaks no promise but makes the cluster wait (RaftPaper6 has it).
 class RaftBug : public testing::TestWithParam<std::string> {};
 
 TEST_P(RaftBug, IsFoundByRandomSchedules) {
@@ -441,7 +442,7 @@ INSTANTIATE_TEST_SUITE_P(All, RaftBug,
                                          "raft_append_skips_prev_term_check", "raft_follower_commits_unverified_suffix",
                                          "raft_heartbeat_commit_unbounded", "raft_single_step_change_before_own_commit",
                                          "raft_counts_removed_member", "raft_joint_needs_one_majority",
-                                         "raft_install_keeps_stale_log", "raft_install_without_hard_state"),
+                                         "raft_install_keeps_stale_log"),
                          [](const auto& bug) { return bug.param; });
 #endif
 
