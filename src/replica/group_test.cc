@@ -438,6 +438,122 @@ TEST_F(GroupTest, MembersAreAddedAndRemovedThroughAnyMemberAndALeaderThatIsRemov
   EXPECT_EQ(Put(staying, "x"), Fate::kApplied);
 }
 
+// Crashes, cut links, slow flushes, cold data and lost keyspaces in any order: nothing answered is lost, and in the end
+// all have the same.
+class RandomGroupTest : public GroupTest, public ::testing::WithParamInterface<std::uint64_t> {
+ protected:
+  std::uint64_t Draw(std::uint64_t below) {  // xorshift64*
+    state_ ^= state_ >> 12;
+    state_ ^= state_ << 25;
+    state_ ^= state_ >> 27;
+    return (state_ * 0x2545f4914f6cdd1dULL >> 33) % below;
+  }
+  Member& Any() { return *members_[Draw(members_.size())]; }
+  void Act() {
+    Member& member = Any();
+    switch (Draw(12)) {
+      case 0:
+        member.Crash(Draw(2) == 0 ? env::Survival::kNothing : env::Survival::kPrefix);
+        break;
+      case 1:
+      case 2:
+        if (!member.running()) Restart(member);
+        break;
+      case 3:
+      case 4:
+        member.machine.Flush();
+        break;
+      case 5:
+        network_.Cut(member.id(), Any().id());
+        break;
+      case 6:
+        Relink(member, Any());
+        break;
+      case 7:
+        for (std::uint64_t i = 0; i < 20; ++i) member.machine.cold.insert(member.machine.applied().value + 2 + i);
+        break;
+      case 8:
+        member.machine.Warm();
+        break;
+      case 9:
+        if (Draw(4) == 0) LoseKeyspace(member);
+        break;
+      default:
+        if (member.running()) PutSome(member);
+    }
+  }
+  void PutSome(Member& member) {
+    for (std::uint64_t i = Draw(12); i > 0; --i) {
+      const std::string command = "put " + std::to_string(++asked_) + std::string(Draw(900), 'x');
+      member.group().Propose(command, 0, [this, command](const ProposeResult& result) {
+        if (result.fate == Fate::kApplied) answered_commands_[result.index.value] = command;
+      });
+    }
+  }
+  // Of one member at a time: two of three have what was answered, and what the log has released.
+  void LoseKeyspace(Member& member) {
+    for (auto& other : members_) {
+      if (other.get() != &member && lost_ == other->id() && !CaughtUp(*other)) return;
+    }
+    member.Crash();
+    member.machine.Lose();
+    lost_ = member.id();
+  }
+  bool CaughtUp(Member& member) const {
+    return member.running() && !member.group().status().installing &&
+           member.machine.flushed() >= member.group().status().log_first;
+  }
+  void Restart(Member& member) {
+    member.machine.Warm();
+    const Status status = member.Start();
+    ASSERT_TRUE(status.ok()) << status.message();
+  }
+  void Relink(Member& a, Member& b) {
+    if (&a == &b) return;
+    network_.Cut(a.id(), b.id());
+    network_.Link(a.id(), b.id());
+  }
+  void Heal() {
+    for (auto& member : members_) {
+      if (!member->running()) Restart(*member);
+    }
+    for (std::size_t i = 0; i < members_.size(); ++i) {
+      for (std::size_t j = i + 1; j < members_.size(); ++j) Relink(*members_[i], *members_[j]);
+    }
+    for (auto& member : members_) member->machine.Warm();
+  }
+
+  std::uint64_t state_ = 0;
+  std::uint64_t asked_ = 0;
+  ReplicaId lost_;
+  std::map<std::uint64_t, std::string> answered_commands_;
+};
+
+TEST_P(RandomGroupTest, NothingAnsweredIsLostAndAllEndEqual) {
+  state_ = GetParam() * 0x9e3779b97f4a7c15ULL + 1;
+  Begin(3);
+  for (int i = 0; i < 600; ++i) {
+    Act();
+    RunFor((1 + Draw(60)) * 1'000'000);
+    if (HasFatalFailure()) return;
+  }
+  Heal();
+  Fate last = Fate::kTimedOut;
+  for (int i = 0; i < 10 && last != Fate::kApplied; ++i) {  // the leader may still change
+    RunUntil([this] { return Leader() != nullptr; });
+    last = Put(*Leader(), "last");
+  }
+  EXPECT_EQ(last, Fate::kApplied);
+  ExpectAllEqual();
+  EXPECT_GT(answered_commands_.size(), 20u);
+  for (auto& member : members_) {
+    for (const auto& [index, command] : answered_commands_) ASSERT_EQ(member->machine.state[index], command) << index;
+    EXPECT_FALSE(member->machine.executed_cold || member->machine.executed_while_installing);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, RandomGroupTest, ::testing::Range<std::uint64_t>(1, 61));
+
 // The log says that the state is the snapshot's, and the machine does not have it yet.
 TEST_F(GroupTest, ACrashBetweenTheInstallationInTheLogAndTheLoadIsMadeUpForFromTheLocalFile) {
   Begin(3);

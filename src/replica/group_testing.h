@@ -83,6 +83,7 @@ class FakeMachine : public StateMachine {
   void Install(LogIndex last, FakeState rows) {  // durable, as a sink's Finish
     state = std::move(rows);
     applied_ = last;
+    ready_ = nullptr;
     Flush();
     installing = false;
   }
@@ -137,8 +138,7 @@ class FakeSnapshots final : public Snapshots {
     });
   }
   void Want() override {
-    wanted = true;
-    Later([this] { Ask(); });
+    if (!std::exchange(wanted, true)) AskAgain();
   }
   void OnLinkDown(ReplicaId) override {}
   void OnFrame(ReplicaId from, const Bytes& payload) override {
@@ -190,6 +190,13 @@ class FakeSnapshots final : public Snapshots {
  private:
   void Ask() {
     if (wanted && leader_ && leader_ != self_) host_.SendFrame(leader_, Bytes(std::string("want")));
+  }
+  void AskAgain() {
+    if (!wanted) return;
+    Ask();
+    executor_.After(500'000'000, [this, alive = std::weak_ptr<const bool>(alive_)] {
+      if (!alive.expired()) AskAgain();
+    });
   }
   void Later(std::function<void()> task) {
     executor_.Post([alive = std::weak_ptr<const bool>(alive_), task = std::move(task)] {

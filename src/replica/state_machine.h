@@ -33,8 +33,8 @@ struct SnapshotRow {
   Bytes value;
 };
 
-// A consistent image of all tables at one applied index, pinned until it is destroyed. Rows come in the order of (table,
-// key); the same source gives the same rows however often it is asked.
+// A consistent image of all tables at one applied index, pinned until it is destroyed. Rows come in the order of
+// (table, key); the same source gives the same rows however often it is asked.
 class SnapshotSource {
  public:
   virtual ~SnapshotSource() = default;
