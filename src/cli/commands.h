@@ -20,6 +20,7 @@ void AddLocal(CLI::App& app, Action* action);
 void AddKv(CLI::App& app, Action* action);
 void AddStatus(CLI::App& app, Action* action);
 void AddMember(CLI::App& app, Action* action);
+void AddSnapshot(CLI::App& app, Action* action);
 void AddBench(CLI::App& app, Action* action);
 
 // The path of this executable, for starting it again.

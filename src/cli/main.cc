@@ -27,6 +27,7 @@ int Main(int argc, char** argv) {
   AddKv(app, &action);
   AddStatus(app, &action);
   AddMember(app, &action);
+  AddSnapshot(app, &action);
   AddBench(app, &action);
   app.add_subcommand("sim", "Run whole clusters on simulated time, network and disks, break them and check them.");
   try {

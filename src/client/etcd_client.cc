@@ -349,4 +349,43 @@ Status EtcdClient::Watch(const etcdserverpb::WatchCreateRequest& create,
   }
 }
 
+Status EtcdClient::Snapshot(const std::function<Status(const etcdserverpb::SnapshotResponse&)>& on_piece) {
+  std::uint64_t limit = Reactor::NowNs() + impl_->options().timeout_ns;
+  bool begun = false;
+  Status verdict;
+  auto on_message = [&](std::string_view message) {
+    if (!verdict.ok()) return;
+    begun = true;
+    limit = Reactor::NowNs() + impl_->options().timeout_ns;
+    etcdserverpb::SnapshotResponse response;
+    if (response.ParseFromArray(message.data(), static_cast<int>(message.size()))) {
+      verdict = on_piece(response);
+    } else {
+      verdict = Status::Internal(impl_->current().ToString() + " sent a piece that cannot be read");
+    }
+  };
+  for (;;) {
+    RETURN_IF_ERROR(impl_->Connect(limit));
+    WatchCollector stream(on_message);
+    net::ClientCall* call = impl_->channel().Unary(path::kSnapshot, {}, &stream, 0);
+    if (call == nullptr) {
+      impl_->NextEndpoint();
+      continue;
+    }
+    while (!stream.done && verdict.ok()) {
+      if (!impl_->RunUntil(limit, [&] { return stream.done || !verdict.ok(); }) && Reactor::NowNs() >= limit) {
+        verdict = {StatusCode::kDeadlineExceeded, impl_->current().ToString() + " sends nothing any more"};
+      }
+    }
+    if (!stream.done) {
+      call->Cancel();
+      impl_->RunUntil(kNoLimit, [&] { return stream.done; });
+    }
+    if (!verdict.ok()) return verdict;
+    if (stream.end.status.ok() || begun || impl_->channel().state() == ChannelState::kReady) return stream.end.status;
+    impl_->NextEndpoint();
+    if (!impl_->Pause(limit)) return stream.end.status;
+  }
+}
+
 }  // namespace quorate::client

@@ -38,6 +38,7 @@ inline constexpr std::string_view kMemberList = "/etcdserverpb.Cluster/MemberLis
 inline constexpr std::string_view kStatus = "/etcdserverpb.Maintenance/Status";
 inline constexpr std::string_view kHashKv = "/etcdserverpb.Maintenance/HashKV";
 inline constexpr std::string_view kAlarm = "/etcdserverpb.Maintenance/Alarm";
+inline constexpr std::string_view kSnapshot = "/etcdserverpb.Maintenance/Snapshot";
 inline constexpr std::string_view kMoveLeader = "/etcdserverpb.Maintenance/MoveLeader";
 }  // namespace path
 
@@ -84,6 +85,11 @@ class EtcdClient {
   // in fragments that broke off are seen twice. Fails when no member can be reached for ClientOptions::timeout_ns.
   Status Watch(const etcdserverpb::WatchCreateRequest& create,
                const std::function<bool(const etcdserverpb::WatchResponse&)>& on_response);
+
+  // The connected member's state, piece by piece, until `on_piece` returns a failure (then that) or the end. From the
+  // beginning or not at all: another member is tried only before the first piece. ClientOptions::timeout_ns is how long
+  // a piece may take.
+  Status Snapshot(const std::function<Status(const etcdserverpb::SnapshotResponse&)>& on_piece);
 
   // The member that answered last, or is tried next.
   const Endpoint& current() const;

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/ids.h"
 #include "base/result.h"
 #include "coord/command.h"
@@ -34,6 +35,20 @@ struct ClusterView {
   bool self_is_learner = false;
 };
 
+// The whole state of this member as the bytes of a snapshot file (docs/disk-format.md), as of when it was opened.
+class SnapshotDownload {
+ public:
+  struct Piece {
+    Bytes bytes;
+    bool last = false;
+  };
+  virtual ~SnapshotDownload() = default;
+  virtual std::uint64_t size_estimate_bytes() const = 0;
+  // The bytes that follow, a few hundred KiB. One call at a time, none after the last; `done` is never called from
+  // inside, and not at all once this is destroyed.
+  virtual void Next(std::function<void(Result<Piece>)> done) = 0;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -48,6 +63,8 @@ class Backend {
   virtual std::vector<MemberInfo> members() const = 0;
   // Ok once `to` leads. Only on the leader ("not leader" elsewhere), and only to a voter.
   virtual void MoveLeader(const RequestContext& context, ReplicaId to, std::function<void(Status)> done) = 0;
+  // What is pinned is let go when the download is destroyed.
+  virtual Result<std::unique_ptr<SnapshotDownload>> OpenSnapshot() = 0;
 };
 
 }  // namespace quorate::coord

@@ -104,8 +104,7 @@ class Load final : public SnapshotLoad {
   }
 
   void End(const Status& status) {
-    sink_ = nullptr;
-    // The last action: `done` may destroy this.
+    // The last action: `done` may destroy this. The sink stays until then: it may be calling.
     const auto done = std::move(done_);
     if (status.ok()) {
       done(*reader_.header());

@@ -28,6 +28,29 @@ Status FromFate(replica::Fate fate) {
   return Status::Internal("no such fate");
 }
 
+// Ids of downloads and of what the group sends to members come from the same maker.
+constexpr std::uint64_t kFirstDownload = std::uint64_t{1} << 32;
+
+class StreamDownload final : public coord::SnapshotDownload {
+ public:
+  explicit StreamDownload(std::shared_ptr<replica::SnapshotStream> stream) : stream_(std::move(stream)) {}
+  std::uint64_t size_estimate_bytes() const override { return stream_->size_estimate_bytes(); }
+  void Next(std::function<void(Result<Piece>)> done) override {
+    stream_->Read(at_, [this, done = std::move(done), alive = std::weak_ptr<const bool>(alive_)](
+                           const Result<replica::SnapshotStream::Piece>& piece) {
+      if (alive.expired()) return;
+      if (!piece.ok()) return done(piece.status());
+      at_ += piece->bytes.size();
+      done(Piece{piece->bytes, piece->last});
+    });
+  }
+
+ private:
+  const std::shared_ptr<replica::SnapshotStream> stream_;
+  std::uint64_t at_ = 0;
+  std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
+};
+
 }  // namespace
 
 ClusterBackend::ClusterBackend(const ServeConfig& config, ReplicaId self, replica::Group& group,
@@ -98,6 +121,22 @@ void ClusterBackend::MoveLeader(const coord::RequestContext& context, ReplicaId 
         return done(FromFate(fate));
     }
   });
+}
+
+void ClusterBackend::OfferSnapshots(replica::SnapshotMaker maker, env::Executor& executor, const env::Clock& clock) {
+  downloads_ = {std::move(maker), &executor, &clock, kFirstDownload};
+}
+
+Result<std::unique_ptr<coord::SnapshotDownload>> ClusterBackend::OpenSnapshot() {
+  if (downloads_.executor == nullptr) return Status::Unavailable("quorate: this member makes no snapshots");
+  if (group_.status().installing) {
+    return Status::Unavailable("quorate: this member is loading a snapshot itself: ask another one");
+  }
+  Result<std::shared_ptr<replica::SnapshotStream>> stream =
+      replica::OpenSnapshotStream(downloads_.maker, downloads_.made++, group_.core().MetaAt(machine_.applied()),
+                                  machine_, *downloads_.executor, *downloads_.clock);
+  if (!stream.ok()) return stream.status();
+  return std::unique_ptr<coord::SnapshotDownload>(std::make_unique<StreamDownload>(*std::move(stream)));
 }
 
 }  // namespace quorate::server

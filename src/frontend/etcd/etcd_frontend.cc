@@ -7,6 +7,7 @@
 
 #include "frontend/etcd/errors.h"
 #include "frontend/etcd/services.h"
+#include "frontend/etcd/snapshot_call.h"
 #include "frontend/etcd/unary_call.h"
 
 namespace quorate::frontend::etcd {
@@ -65,7 +66,9 @@ void AddOperations(MethodTable* table) {
   methods["Maintenance/HashKV"] = {.unary = kUnary<&Services::maintenance, &MaintenanceService::HashKv>};
   methods["Maintenance/Defragment"] = {
       .not_available = "there is nothing to defragment: the keyspace is held in memory and rebuilt from the log"};
-  methods["Maintenance/Snapshot"] = {.not_available = "snapshots cannot be saved yet"};
+  methods["Maintenance/Snapshot"] = {.stream = [](Services& services, net::ServerCall& call) {
+    return std::unique_ptr<net::CallHandler>(std::make_unique<SnapshotCall>(services.wiring, call));
+  }};
   methods["Maintenance/MoveLeader"] = {.not_available = "leadership cannot be moved on request yet"};
   methods["Maintenance/Downgrade"] = {.not_available = "there is no earlier version to go back to"};
   methods["Auth/AuthStatus"] = {.unary = kUnary<&Services::maintenance, &MaintenanceService::AuthStatus>};

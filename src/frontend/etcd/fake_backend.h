@@ -4,6 +4,7 @@
 // Thread rule: the test's thread. Nothing runs from inside a call: answers and timers wait for RunReady or Advance.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -70,6 +71,28 @@ class CountingRandom final : public env::Random {
   std::uint64_t next_ = 1000;
 };
 
+// A file in pieces of 200,000 bytes.
+class FakeDownload final : public coord::SnapshotDownload {
+ public:
+  FakeDownload(std::string file, ManualExecutor& executor) : file_(std::move(file)), executor_(executor) {}
+  std::uint64_t size_estimate_bytes() const override { return file_.size(); }
+  void Next(std::function<void(Result<Piece>)> done) override {
+    const std::size_t length = std::min<std::size_t>(kPieceBytes, file_.size() - at_);
+    Piece piece{Bytes(file_.substr(at_, length)), at_ + length == file_.size()};
+    at_ += length;
+    executor_.Post([alive = std::weak_ptr<const bool>(alive_), piece = std::move(piece), done = std::move(done)] {
+      if (!alive.expired()) done(piece);
+    });
+  }
+
+ private:
+  static constexpr std::size_t kPieceBytes = 200'000;
+  const std::string file_;
+  ManualExecutor& executor_;
+  std::size_t at_ = 0;
+  std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
+};
+
 class FakeBackend final : public coord::Backend {
  public:
   explicit FakeBackend(ManualExecutor& executor) : executor_(executor), machine_(coord::Machine::Make({}, engine_)) {
@@ -107,6 +130,13 @@ class FakeBackend final : public coord::Backend {
     ++barriers;
     Answer([done = std::move(done), status = refuse_with] { done(status); });
   }
+
+  // Gives out `snapshot_file` in pieces.
+  Result<std::unique_ptr<coord::SnapshotDownload>> OpenSnapshot() override {
+    if (!refuse_with.ok()) return refuse_with;
+    return std::unique_ptr<coord::SnapshotDownload>(std::make_unique<FakeDownload>(snapshot_file, executor_));
+  }
+  std::string snapshot_file;
 
   coord::Machine& machine() override { return *machine_; }
   coord::ClusterView cluster() const override {
