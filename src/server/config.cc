@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/codec.h"
+#include "server/quantities.h"
 
 namespace quorate::server {
 namespace {
@@ -125,6 +126,20 @@ Status SetMembers(const ServeFlags& flags, ServeConfig* config) {
   return Status::Ok();
 }
 
+Status SetLimits(const ServeFlags& flags, ServeConfig* config) {
+  if (!flags.snapshot_rate.empty()) {
+    const Result<std::uint64_t> rate = ParseBytes(flags.snapshot_rate);
+    if (!rate.ok()) return FlagError("snapshot-rate", rate.status().message());
+    config->snapshot_rate_bytes = *rate;
+  }
+  if (!flags.log_retention.empty()) {
+    const Result<std::uint64_t> retention = ParseDuration(flags.log_retention);
+    if (!retention.ok()) return FlagError("log-retention", retention.status().message());
+    config->log_retention_ns = *retention;
+  }
+  return Status::Ok();
+}
+
 }  // namespace
 
 const std::vector<FlagSpec>& ServeFlagSpecs() {
@@ -142,6 +157,10 @@ const std::vector<FlagSpec>& ServeFlagSpecs() {
       {"listen-etcd", &ServeFlags::listen_etcd, "HOST:PORT for etcd clients"},
       {"advertise-etcd", &ServeFlags::advertise_etcd, "HOST:PORT that clients reach this member at"},
       {"listen-admin", &ServeFlags::listen_admin, "HOST:PORT for /metrics and /health"},
+      {"snapshot-rate", &ServeFlags::snapshot_rate,
+       "bytes a second, like 50MiB, that snapshots sent to other members may take (default: no limit)"},
+      {"log-retention", &ServeFlags::log_retention,
+       "how long, like 24h, the log is kept for `quorate snapshot restore --to-time` (default: not at all)"},
       {"listen-zookeeper", &ServeFlags::listen_zookeeper, "not in this build"},
       {"listen-consul", &ServeFlags::listen_consul, "not in this build"},
   };
@@ -191,6 +210,7 @@ Result<ServeConfig> Validate(const ServeFlags& flags) {
   config.protocol = *protocol;
   RETURN_IF_ERROR(SetMembers(flags, &config));
   RETURN_IF_ERROR(SetListeners(flags, &config));
+  RETURN_IF_ERROR(SetLimits(flags, &config));
   return config;
 }
 

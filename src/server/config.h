@@ -39,6 +39,8 @@ struct ServeFlags {  // as typed; empty = not given
   std::string listen_admin;
   std::string listen_zookeeper;
   std::string listen_consul;
+  std::string snapshot_rate;
+  std::string log_retention;
   bool join = false;
 };
 
@@ -61,6 +63,8 @@ struct ServeConfig {
   HostPort listen_etcd;            // port 0 = none
   HostPort listen_admin;           // port 0 = none
   std::string advertise_etcd;      // URL
+  std::uint64_t snapshot_rate_bytes = 0;  // a second, of snapshots sent to other members; 0 = no limit
+  std::uint64_t log_retention_ns = 0;     // how long released segments of the log are kept; 0 = not at all
 };
 
 // INVALID_ARGUMENT names the flag and what to write instead.

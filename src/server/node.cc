@@ -18,6 +18,8 @@
 #include "frontend/etcd/etcd_frontend.h"
 #include "net/listener.h"
 #include "net/reactor.h"
+#include "replica/member_snapshots.h"
+#include "replica/snapshot_directory.h"
 #include "server/admin.h"
 #include "server/cluster_backend.h"
 #include "server/data_directory.h"
@@ -95,6 +97,8 @@ class Node {
     options.identity = {MakeClusterId(config_.members, config_.token), Self().id, config_.protocol};
     options.alone = config_.members.size() == 1;
     options.on_failure = [this](const Status& why) { Fail(why); };
+    options.retention_ns = config_.log_retention_ns;
+    options.clock = &clock_;
     Result<std::unique_ptr<wal::Log>> log = wal::Log::Open(*disk_, executor_, std::move(options));
     if (!log.ok()) return log.status();
     log_ = *std::move(log);
@@ -134,19 +138,36 @@ class Node {
     return Status::Ok();
   }
 
+  replica::SnapshotMaker Maker() const {
+    return {MakeClusterId(config_.members, config_.token), GroupId(1), Self().id, log_->incarnation(),
+            [this] { return machine_->feature_level(); }};
+  }
+
+  std::unique_ptr<replica::Snapshots> MakeSnapshots(replica::SnapshotHost& host, replica::StateMachine& machine) {
+    replica::MemberSnapshotsOptions options;
+    options.maker = Maker();
+    options.sender.rate_bytes = config_.snapshot_rate_bytes;
+    return replica::MakeMemberSnapshots(options, *disk_, executor_, clock_, host, machine);
+  }
+
   Status StartGroup() {
+    RETURN_IF_ERROR(replica::PrepareSnapshotDirectory(*disk_));
     machine_ = coord::Machine::Make({}, engine_);
     replica::GroupOptions options;
     options.protocol = config_.protocol;
     options.core.self = Self().id;
     for (const Member& member : config_.members) options.core.initial.voters.push_back(member.id);
     options.core.seed = random_.Next();
+    options.make_snapshots = [this](replica::SnapshotHost& host, replica::StateMachine& machine) {
+      return MakeSnapshots(host, machine);
+    };
     options.on_applied = [this] { housekeeping_->OnApplied(); };
     Result<std::unique_ptr<replica::Group>> group =
         replica::Group::Start(std::move(options), *log_, *transport_, executor_, clock_, *machine_);
     if (!group.ok()) return group.status();
     group_ = *std::move(group);
     backend_ = std::make_unique<ClusterBackend>(config_, Self().id, *group_, *machine_);
+    backend_->OfferSnapshots(Maker(), executor_, clock_);
     housekeeping_ = std::make_unique<Housekeeping>(config_, Self(), *backend_, executor_, clock_);
     frontend_ = std::make_unique<frontend::etcd::EtcdFrontend>(*backend_, executor_, random_);
     admin_ = std::make_unique<Admin>(MetricsSources{*group_, *log_, *machine_}, etcd_, *frontend_);
