@@ -17,7 +17,7 @@ using Unit = std::pair<std::string_view, std::uint64_t>;
 template <std::size_t kCount>
 Result<std::uint64_t> Parse(std::string_view text, const Unit (&units)[kCount], std::uint64_t most,
                             const std::string& what) {
-  const Status wrong = Status::InvalidArgument("\"" + std::string(text) + "\" is not " + what);
+  const Status wrong = Status::InvalidArgument(std::string("\"").append(text).append("\" is not ").append(what));
   std::uint64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc()) return wrong;
