@@ -356,6 +356,7 @@ MemoryDisk::MemoryDisk(Executor& executor, std::uint64_t seed) : state_(std::mak
 
 MemoryDisk::~MemoryDisk() {
   ++state_->epoch;  // outstanding completions keep the state alive, but must not call anybody
+  state_->background.clear();
 }
 
 Result<std::vector<std::string>> MemoryDisk::List(const std::string& directory) const {

@@ -95,6 +95,32 @@ TEST_F(LogOnPosixDisk, ALogThatGoesDuringAWriteIsFoundAgain) {
   EXPECT_TRUE(found == 0 || found == 1) << "the first write held one batch, and none was acknowledged";
 }
 
+TEST_F(LogOnPosixDisk, WhatIsReleasedGoesInTheBackgroundAndTheRestIsFoundAgain) {
+  consensus::SnapshotMeta meta;
+  meta.members.voters = {ReplicaId(3)};
+  std::vector<consensus::Entry> expected;
+  for (std::uint64_t i = 1; i <= 400; ++i) {
+    expected.push_back(MakeEntry(i, std::string(500, 'x')));
+    Submit({PutEntry{expected.back()}}, "state " + std::to_string(i));
+    ASSERT_TRUE(i % 4 != 0 || WaitForAll());
+    if (i % 50 != 0) continue;
+    meta.last = LogIndex(i - 10);
+    log_->Release(kGroup, meta);
+  }
+  ASSERT_TRUE(WaitForAll());
+  executor_.RunTimers();
+  ASSERT_TRUE(executor_.RunUntil([this] {
+    executor_.RunTimers();
+    return log_->stats().segments <= 3;
+  }));
+  EXPECT_GE(log_->stats().released, 8u);
+  EXPECT_TRUE(log_->Close().ok());
+  Reopen();
+  const consensus::Recovered found = log_->TakeRecovered(kGroup);
+  EXPECT_EQ(found.snapshot, meta);
+  EXPECT_EQ(found.log, std::vector<consensus::Entry>(expected.begin() + 390, expected.end()));
+}
+
 TEST_F(LogOnPosixDisk, ASecondServerIsRefusedAndToldWhoHoldsTheDirectory) {
   Result<std::unique_ptr<env::PosixDisk>> other = env::PosixDisk::Open(root_, executor_);
   const Result<std::unique_ptr<Log>> log = Log::Open(**other, executor_, TestOptions());
