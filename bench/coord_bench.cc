@@ -8,6 +8,7 @@
 
 #include "coord/command.h"
 #include "coord/machine.h"
+#include "env/disk_testing.h"
 #include "store/engine_memory/memory_engine.h"
 
 namespace quorate::coord {
@@ -15,7 +16,7 @@ namespace {
 
 class Bench {
  public:
-  Bench() : machine(Machine::Make({}, engine_)) {}
+  Bench() : engine_(storage_, executor_), machine(Machine::Make({}, engine_)) {}
 
   void Apply(Bytes payload) {
     consensus::Entry entry;
@@ -23,6 +24,7 @@ class Bench {
     entry.kind = consensus::EntryKind::kCommand;
     entry.payload = std::move(payload);
     benchmark::DoNotOptimize(machine->Apply(entry));
+    executor_.RunDue();
   }
   // As Apply gets them: encoded, stamped, each with memory of its own.
   Bytes Encoded(CommandBody body) {
@@ -39,6 +41,8 @@ class Bench {
   }
 
  private:
+  env::ManualExecutor executor_;
+  store::MemoryStorage storage_;
   store::MemoryEngine engine_;
   std::uint64_t time_ns_ = 0;
 

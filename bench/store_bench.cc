@@ -1,13 +1,13 @@
-// What Mvcc over the memory engine costs: CPU per put and read, bytes per key and per retained revision. Not part of
+// What Mvcc over the memory engine costs: CPU per put and read. bench/keyspace_bench.cc measures it on a disk. Not part of
 // the default build: `ninja store_bench && build/release/src/store/store_bench`.
 #include <benchmark/benchmark.h>
-#include <malloc.h>
 
 #include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <string>
 
+#include "env/disk_testing.h"
 #include "store/engine_memory/memory_engine.h"
 #include "store/mvcc.h"
 
@@ -29,26 +29,29 @@ std::uint64_t Scatter(std::uint64_t number, std::uint64_t bound) {
 
 class Loaded {
  public:
-  explicit Loaded(std::uint64_t keys) : mvcc_(Mvcc::Open(engine_)) {
+  explicit Loaded(std::uint64_t keys)
+      : engine_(storage_, executor_), buffer_(engine_), mvcc_(*Mvcc::Open(buffer_)) {
     for (std::uint64_t i = 0; i < keys; ++i) Put(Key(Scatter(i, keys)));
   }
   void Put(const std::string& key) {
-    EngineBatch batch{engine_.applied().Next(), {}};
     mvcc_->Begin();
     mvcc_->Put(key, Bytes(std::string(kValueSize, 'v')), 0);
-    benchmark::DoNotOptimize(mvcc_->Commit(&batch.writes));
-    engine_.Write(std::move(batch));
+    benchmark::DoNotOptimize(mvcc_->Commit());
+    buffer_.Commit(buffer_.applied().Next());
+    executor_.RunDue();
   }
   void Compact() {
-    EngineBatch batch{engine_.applied().Next(), {}};
-    mvcc_->Compact(mvcc_->revision(), &batch.writes);
-    engine_.Write(std::move(batch));
+    mvcc_->Compact(mvcc_->revision());
+    buffer_.Commit(buffer_.applied().Next());
+    executor_.RunDue();
   }
   Mvcc& mvcc() { return *mvcc_; }
-  MemoryEngine& engine() { return engine_; }
 
  private:
+  env::ManualExecutor executor_;
+  MemoryStorage storage_;
   MemoryEngine engine_;
+  WriteBuffer buffer_;
   std::unique_ptr<Mvcc> mvcc_;
 };
 
@@ -61,10 +64,6 @@ Loaded& Shared(std::uint64_t keys) {
     holds = keys;
   }
   return *loaded;
-}
-
-std::uint64_t HeapBytes() {
-  return mallinfo2().uordblks;
 }
 
 void PutExisting(benchmark::State& state) {
@@ -118,37 +117,12 @@ void CountAll(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
 
-void OpenStore(benchmark::State& state) {
-  const auto keys = static_cast<std::uint64_t>(state.range(0));
-  Loaded& loaded = Shared(keys);
-  for (auto _ : state) benchmark::DoNotOptimize(Mvcc::Open(loaded.engine()));
-  state.SetItemsProcessed(state.iterations() * state.range(0));
-}
-
-void Memory(benchmark::State& state) {
-  const auto keys = static_cast<std::uint64_t>(state.range(0));
-  for (auto _ : state) {
-    const std::uint64_t empty = HeapBytes();
-    auto loaded = std::make_unique<Loaded>(keys);
-    const std::uint64_t once = HeapBytes();
-    for (std::uint64_t i = 0; i < keys; ++i) loaded->Put(Key(Scatter(i * 7919, keys)));
-    for (std::uint64_t i = 0; i < keys; ++i) loaded->Put(Key(Scatter(i * 7919, keys)));
-    const std::uint64_t thrice = HeapBytes();
-    const std::uint64_t payload = Key(0).size() + kValueSize;
-    state.counters["bytes_per_key_besides_payload"] = static_cast<double>((once - empty) / keys - payload);
-    state.counters["bytes_per_old_revision_besides_payload"] =
-        static_cast<double>((thrice - once) / (2 * keys) - payload);
-  }
-}
-
-BENCHMARK(Memory)->Arg(1 << 18)->Iterations(1);
 BENCHMARK(MakeKey);
 BENCHMARK(PutNew)->Iterations(1 << 20);
 BENCHMARK(PutExisting)->Arg(1 << 12)->Arg(1 << 20);
 BENCHMARK(GetLatest)->Arg(1 << 12)->Arg(1 << 20);
 BENCHMARK(RangeThousand)->Arg(1 << 20);
 BENCHMARK(CountAll)->Arg(1 << 20);
-BENCHMARK(OpenStore)->Arg(1 << 20)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace quorate::store

@@ -45,6 +45,11 @@ inline Status LeaseExists() {
 inline Status LeaseTtlTooLarge() {
   return Status::OutOfRange("etcdserver: too large lease TTL");
 }
+// Not etcd's: a command would bring more of the keyspace into memory than one command may.
+inline Status ReadsTooMuch() {
+  return Status::ResourceExhausted(
+      "quorate: the values that this request reads have more than 64 MiB; read them in several requests");
+}
 
 inline Status NoSpace() {
   return Status::ResourceExhausted("etcdserver: mvcc: database space exceeded");

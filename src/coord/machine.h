@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,6 +24,7 @@
 #include "coord/watch.h"
 #include "replica/state_machine.h"
 #include "store/engine.h"
+#include "store/mvcc.h"
 
 namespace quorate::coord {
 
@@ -30,6 +32,12 @@ struct MachineOptions {
   std::int64_t min_lease_ttl = 2;                      // seconds; etcd: ceil(1.5 election timeouts of 1 s)
   std::uint64_t time_interval_ns = 1'000'000'000;      // with leases alive, cluster time is logged at least this often
   std::uint32_t feature_level_max = kFeatureLevelMax;  // what this build knows; less only in tests
+  // What the keyspace may take in memory: index, cache, what is not yet durable, the recent past. 0 = no bound. The index
+  // has no bound of its own: the cache gives way to it, down to an eighth.
+  std::uint64_t memory_bytes = 0;
+  store::WriteBufferOptions buffer;  // its own bounds are taken out of memory_bytes when that is given
+  // Called now and then while opening: records read, of how many (0 = not known).
+  std::function<void(std::uint64_t records, std::uint64_t of)> open_progress;
 };
 
 struct HashKv {
@@ -38,14 +46,35 @@ struct HashKv {
   Revision hash_revision = 0;
 };
 
+// In bytes and counts, for metrics.
+struct MachineStats {
+  store::MvccStats keyspace;
+  store::EngineStats engine;
+  std::uint64_t backlog = 0;         // applied and not yet durable
+  std::uint64_t buffered = 0;        // with the recent past
+  std::uint64_t cache_capacity = 0;  // what the index leaves of memory_bytes
+};
+
 class Machine : public replica::StateMachine {
  public:
-  // The engine holds the replicated tables; empty at this stage at every start, so everything is replayed from the log.
+  // Over what the engine holds: applied() is then its flushed index, and the log is replayed from there. Blocks while it
+  // reads the records (not the values). DataLoss: the keyspace is damaged.
+  static Result<std::unique_ptr<Machine>> Open(MachineOptions options, store::Engine& engine);
+  // REQUIRES a good engine.
   static std::unique_ptr<Machine> Make(MachineOptions options, store::Engine& engine);
 
   // ---- reads of this member's state (linearizable after a ReadBarrier, serializable without) ----
+  // The first three answer from inside the call when everything they read is in memory, and otherwise later, on the
+  // executor, once it was read from the disk; revision() is then that of the answer.
+  virtual void ReadRange(const RangeRequest& request, std::function<void(Result<RangeResponse>)> done) = 0;
+  // REQUIRES IsReadOnly(request)
+  virtual void ReadTxn(const TxnRequest& request, std::function<void(Result<TxnResponse>)> done) = 0;
+  virtual void ReadHash(Revision at, std::function<void(Result<HashKv>)> done) = 0;  // 0 = latest
+  // Whether a command, proposed now, would read more than one command may (coord/kv/kv_executor.h). Apply checks again.
+  virtual Status CheckReadBytes(const CommandBody& body) const = 0;
   virtual Revision revision() const = 0;
   virtual Revision compact_revision() const = 0;
+  // These block on the disk when they must: for tests, tools and the simulator.
   virtual Result<RangeResponse> Range(const RangeRequest& request) const = 0;
   virtual Result<TxnResponse> ReadTxn(const TxnRequest& request) const = 0;  // REQUIRES IsReadOnly(request)
   virtual std::optional<LeaseInfo> Lease(std::int64_t id, bool with_keys) const = 0;
@@ -60,6 +89,12 @@ class Machine : public replica::StateMachine {
   virtual std::uint64_t size_bytes() const = 0;         // of the keyspace, retained history included
   virtual std::uint64_t size_in_use_bytes() const = 0;  // of the live keys
   virtual WatchHub& watches() = 0;
+  // Above the bound of what may wait for the disk, proposals are to be slowed.
+  virtual bool backlogged() const = 0;
+  virtual std::uint64_t backlog_bytes() const = 0;
+  // Makes everything that was applied durable: for a clean shutdown.
+  virtual void FlushAll(std::function<void(Status)> done) = 0;
+  virtual MachineStats stats() const = 0;
 
   // On the leader, about every 100 ms: what its clocks now ask for (expiries in bounded batches, AdvanceTime). Empty
   // elsewhere.

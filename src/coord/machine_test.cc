@@ -60,7 +60,9 @@ TEST(MachineTest, NoopAndMembershipEntriesMoveOnlyTheAppliedIndex) {
     entry.kind = kind;
     EXPECT_NE(m->Apply(entry), nullptr);
     EXPECT_EQ(m->applied(), entry.index);
-    EXPECT_EQ(m.engine().applied(), entry.index);
+    m.Flush();
+    EXPECT_EQ(m->flushed(), entry.index);
+    EXPECT_EQ(m.engine().flushed(), entry.index);
   }
   EXPECT_EQ(m->revision(), 2);
   EXPECT_EQ(m->StateHash(), hash);

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -60,6 +61,9 @@ class WatchHub {
   // and when a sink can take again.
   virtual bool Pump() = 0;
   virtual std::size_t size() const = 0;
+  // `wake` is called when something that Pump waited for has been read from the disk: then Pump again. From the
+  // executor, never from inside a call.
+  virtual void SetWake(std::function<void()> wake) = 0;
 };
 
 }  // namespace quorate::coord

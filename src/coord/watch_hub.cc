@@ -15,7 +15,27 @@ bool Filtered(const WatchRequest& request, store::Event::Type type) {
 
 }  // namespace
 
-AppliedWatchHub::AppliedWatchHub(const store::Mvcc& mvcc) : mvcc_(mvcc), delivered_(mvcc.revision()) {}
+AppliedWatchHub::AppliedWatchHub(store::Mvcc& mvcc) : mvcc_(&mvcc), delivered_(mvcc.revision()) {
+  disk_.life = std::make_shared<const bool>(true);
+}
+
+void AppliedWatchHub::Rebase(store::Mvcc& mvcc) {
+  mvcc_ = &mvcc;
+  disk_.life = std::make_shared<const bool>(true);
+  disk_.under_way = false;
+  disk_.history.reset();
+  disk_.previous.reset();
+  const Revision position = delivered_ + 1;
+  delivered_ = mvcc.revision();
+  queue_.clear();
+  queued_events_ = 0;
+  for (auto& [handle, watch] : watches_) {
+    if (watch.where != Where::kSynced || watch.next > delivered_) continue;
+    TakeOut(&watch);
+    watch.next = std::max(watch.next, position);
+    PlaceByPosition(&watch);
+  }
+}
 
 void AppliedWatchHub::OnApplied(Revision revision, std::vector<store::Event> events) {
   if (queue_.empty() && synced_.empty()) {
@@ -32,8 +52,9 @@ WatchHandle AppliedWatchHub::Add(WatchRequest request, WatchSink* sink) {
   Placed& watch = watches_[handle];
   watch.handle = handle;
   watch.sink = sink;
-  watch.next = request.start_revision == 0 ? mvcc_.revision() + 1 : request.start_revision;
+  watch.next = request.start_revision == 0 ? mvcc_->revision() + 1 : request.start_revision;
   watch.request = std::move(request);
+  if (watch.request.prev_kv) ++disk_.previous_wanted;
   PlaceByPosition(&watch);
   return handle;
 }
@@ -42,7 +63,12 @@ void AppliedWatchHub::Cancel(WatchHandle handle) {
   const auto found = watches_.find(handle);
   if (found == watches_.end()) return;
   TakeOut(&found->second);
-  watches_.erase(found);
+  Forget(found);
+}
+
+void AppliedWatchHub::Forget(std::map<WatchHandle, Placed>::iterator watch) {
+  if (watch->second.request.prev_kv) --disk_.previous_wanted;
+  watches_.erase(watch);
 }
 
 // Events that were gathered and not yet delivered count: a progress reply must not overtake them.
@@ -58,7 +84,7 @@ bool AppliedWatchHub::Pump() {
   TellCompacted();
   if (!queue_.empty()) DispatchQueue();
   if (!behind_.empty()) CatchUp();
-  return !queue_.empty() || !behind_.empty();
+  return !disk_.under_way && (!queue_.empty() || !behind_.empty());
 }
 
 void AppliedWatchHub::Place(Placed* watch, Where where) {
@@ -92,7 +118,7 @@ void AppliedWatchHub::Unblock() {
 }
 
 void AppliedWatchHub::TellCompacted() {
-  const Revision compacted = mvcc_.compact_revision();
+  const Revision compacted = mvcc_->compact_revision();
   for (std::size_t told = 0; told < kGroupMax && !behind_.empty(); ++told) {
     const auto [next, handle] = *behind_.begin();
     if (next >= compacted) return;
@@ -103,7 +129,7 @@ void AppliedWatchHub::TellCompacted() {
       continue;
     }
     WatchSink* sink = watch.sink;
-    watches_.erase(handle);
+    Forget(watches_.find(handle));
     sink->OnCompacted(handle, compacted);
   }
 }
@@ -112,10 +138,12 @@ void AppliedWatchHub::DispatchQueue() {
   std::size_t events = 0;
   while (!queue_.empty() && events < kPumpEventsMax && gathered_events_ < kDeliveriesMax) {
     const Applied& applied = queue_.front();
+    if (!HavePrevious(synced_, applied.events)) break;
     for (const store::Event& event : applied.events) Gather(synced_, event);
     events += applied.events.size();
     queued_events_ -= applied.events.size();
     delivered_ = applied.revision;
+    disk_.previous.reset();
     queue_.pop_front();
   }
   Deliver();
@@ -139,7 +167,7 @@ std::vector<AppliedWatchHub::Placed*> AppliedWatchHub::TakeGroup() {
   std::vector<Placed*> group;
   for (std::size_t i = 0; i < kGroupMax && !behind_.empty(); ++i) {
     const auto [next, handle] = *behind_.begin();
-    if (next < mvcc_.compact_revision()) break;  // TellCompacted had more than it does at once
+    if (next < mvcc_->compact_revision()) break;  // TellCompacted had more than it does at once
     Placed& watch = watches_.at(handle);
     TakeOut(&watch);
     if (watch.sink->CanTake()) {
@@ -152,20 +180,81 @@ std::vector<AppliedWatchHub::Placed*> AppliedWatchHub::TakeGroup() {
 }
 
 void AppliedWatchHub::CatchUp() {
+  std::optional<store::HistoryChunk> history = NextHistory();
+  if (!history) return;
   const std::vector<Placed*> group = TakeGroup();
-  if (group.empty()) return;
-  Revision covered = 0;
+  bool ready = false;
   {
     WatchIndex index;
     for (Placed* watch : group) index.Add(watch);
-    covered = mvcc_.History(group.front()->next, delivered_, kPumpEventsMax,
-                            [&](const store::Event& event) { Gather(index, event); });
+    ready = HavePrevious(index, history->events);
+    for (const store::Event& event : history->events) {
+      if (ready) Gather(index, event);
+    }
   }
   for (Placed* watch : group) {
-    if (watch->next <= covered) watch->next = covered + (QUORATE_BUG(coord_watch_skips_event_at_catch_up) ? 2 : 1);
+    if (ready && watch->next <= history->covered) {
+      watch->next = history->covered + (QUORATE_BUG(coord_watch_skips_event_at_catch_up) ? 2 : 1);
+    }
     PlaceByPosition(watch);
   }
+  if (!ready) {
+    disk_.history = std::move(history);
+    return;
+  }
+  disk_.previous.reset();
   Deliver();
+}
+
+std::optional<store::HistoryChunk> AppliedWatchHub::NextHistory() {
+  const Revision from = behind_.begin()->first;
+  if (from < mvcc_->compact_revision()) return std::nullopt;  // TellCompacted had more than it does at once
+  std::optional<store::HistoryChunk> history = std::exchange(disk_.history, std::nullopt);
+  if (history && history->from <= from && from <= history->covered) return history;
+  if (mvcc_->HistoryInMemory(from)) {
+    history = store::HistoryChunk{from, from, {}};
+    history->covered = mvcc_->History(from, delivered_, kPumpEventsMax,
+                                      [&](const store::Event& event) { history->events.push_back(event); });
+    return history;
+  }
+  if (disk_.under_way) return std::nullopt;
+  disk_.under_way = true;
+  mvcc_->LoadHistory(from, delivered_, kPumpEventsMax, kChunkBytesMax,
+                     [this, life = std::weak_ptr<const bool>(disk_.life),
+                      on_read = OnRead()](Result<store::HistoryChunk> chunk) {
+                       if (life.expired()) return;
+                       if (chunk.ok()) disk_.history = *std::move(chunk);
+                       on_read(chunk.status());
+                     });
+  return std::nullopt;
+}
+
+// After a failure, whoever pumps next tries again.
+std::function<void(const Status&)> AppliedWatchHub::OnRead() {
+  return [this, life = std::weak_ptr<const bool>(disk_.life)](const Status& status) {
+    if (life.expired()) return;
+    disk_.under_way = false;
+    if (status.ok() && disk_.wake) disk_.wake();
+  };
+}
+
+bool AppliedWatchHub::HavePrevious(const WatchIndex& index, const std::vector<store::Event>& events) {
+  if (disk_.previous_wanted == 0) return true;
+  if (disk_.under_way) return false;
+  if (disk_.previous == nullptr) disk_.previous = std::make_shared<store::ReadSet>();
+  for (const store::Event& event : events) {
+    const Revision revision = event.kv.mod_revision;
+    if (revision - 1 < mvcc_->compact_revision()) continue;
+    bool wanted = false;
+    index.Find(event.kv.key.view(), [&](const Watch& watch) {
+      wanted = wanted || (watch.request.prev_kv && revision >= watch.next && !Filtered(watch.request, event.type));
+    });
+    if (wanted) mvcc_->Get(event.kv.key.view(), revision - 1, disk_.previous.get());
+  }
+  if (disk_.previous->missing.empty()) return true;
+  disk_.under_way = true;
+  mvcc_->Load(disk_.previous, OnRead());
+  return false;
 }
 
 void AppliedWatchHub::Gather(const WatchIndex& index, const store::Event& event) {
@@ -176,7 +265,9 @@ void AppliedWatchHub::Gather(const WatchIndex& index, const store::Event& event)
     if (revision < watch.next || Filtered(watch.request, event.type)) return;
     if (watch.request.prev_kv && !read_previous) {
       read_previous = true;
-      if (revision - 1 >= mvcc_.compact_revision()) previous = mvcc_.Get(event.kv.key.view(), revision - 1);
+      if (revision - 1 >= mvcc_->compact_revision()) {
+        previous = mvcc_->Get(event.kv.key.view(), revision - 1, disk_.previous.get());
+      }
     }
     if (watch.events.empty()) gathered_.push_back(watch.handle);
     watch.events.push_back({event, watch.request.prev_kv ? previous : std::nullopt});

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "base/codec.h"
 #include "server/quantities.h"
@@ -11,6 +12,8 @@
 namespace quorate::server {
 namespace {
 
+constexpr std::uint64_t kMemoryMin = 64 << 20;
+constexpr std::uint64_t kMemoryMax = std::uint64_t{1} << 50;
 constexpr std::string_view kDefaultPeer = "127.0.0.1:2380";
 constexpr std::string_view kDefaultEtcd = "127.0.0.1:2379";
 constexpr std::string_view kDefaultAdmin = "127.0.0.1:7070";
@@ -100,6 +103,20 @@ Status SetListeners(const ServeFlags& flags, ServeConfig* config) {
   return Status::Ok();
 }
 
+Status SetMemory(const ServeFlags& flags, ServeConfig* config) {
+  std::uint64_t number = 0;
+  const char* const end = flags.memory.data() + flags.memory.size();
+  const auto [rest, error] = std::from_chars(flags.memory.data(), end, number);
+  const std::string_view unit(rest, static_cast<std::size_t>(end - rest));
+  const std::uint64_t scale = unit == "MiB" ? 1 << 20 : unit == "GiB" ? 1 << 30 : 0;
+  if (error != std::errc() || scale == 0 || number > kMemoryMax / scale) {
+    return FlagError("memory", "\"" + flags.memory + "\" is not a size; write it as 256MiB or 2GiB");
+  }
+  if (number * scale < kMemoryMin) return FlagError("memory", "at least 64MiB");
+  config->memory_bytes = number * scale;
+  return Status::Ok();
+}
+
 Status SetMembers(const ServeFlags& flags, ServeConfig* config) {
   if (flags.initial_cluster.empty()) {
     const Result<HostPort> peer = ParseAddress(flags.advertise_peer.empty() ? kDefaultPeer : flags.advertise_peer);
@@ -161,6 +178,8 @@ const std::vector<FlagSpec>& ServeFlagSpecs() {
        "bytes a second, like 50MiB, that snapshots sent to other members may take (default: no limit)"},
       {"log-retention", &ServeFlags::log_retention,
        "how long, like 24h, the log is kept for `quorate snapshot restore --to-time` (default: not at all)"},
+      {"memory", &ServeFlags::memory,
+       "what the keyspace may take in memory, as 256MiB or 2GiB; at least 64MiB (values beyond it stay on the disk)"},
       {"listen-zookeeper", &ServeFlags::listen_zookeeper, "not in this build"},
       {"listen-consul", &ServeFlags::listen_consul, "not in this build"},
   };
@@ -208,6 +227,7 @@ Result<ServeConfig> Validate(const ServeFlags& flags) {
   const Result<consensus::Protocol> protocol = consensus::ParseProtocol(flags.protocol);
   if (!protocol.ok()) return FlagError("protocol", protocol.status().message());
   config.protocol = *protocol;
+  RETURN_IF_ERROR(SetMemory(flags, &config));
   RETURN_IF_ERROR(SetMembers(flags, &config));
   RETURN_IF_ERROR(SetListeners(flags, &config));
   RETURN_IF_ERROR(SetLimits(flags, &config));

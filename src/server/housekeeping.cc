@@ -28,10 +28,12 @@ Housekeeping::Housekeeping(const ServeConfig& config, const Member& self, coord:
       clock_(clock),
       alive_(std::make_shared<const bool>(true)) {
   timer_ = executor_.After(kTickNs, [this] { Tick(); });
+  backend_.machine().watches().SetWake([this] { PumpWatches(); });
 }
 
 Housekeeping::~Housekeeping() {
   executor_.Cancel(timer_);
+  backend_.machine().watches().SetWake(nullptr);
 }
 
 void Housekeeping::OnApplied() {
@@ -39,6 +41,7 @@ void Housekeeping::OnApplied() {
 }
 
 void Housekeeping::Tick() {
+  PumpWatches();  // what a failed read left waiting
   ProposeDue();
   Publish();
   timer_ = executor_.After(kTickNs, [this] { Tick(); });

@@ -63,6 +63,32 @@ void AddMachine(const coord::Machine& machine, Exposition* out) {
   out->Gauge("quorate_leases", "leases alive", static_cast<double>(machine.Leases().size()));
 }
 
+void AddKeyspace(const coord::MachineStats& stats, Exposition* out) {
+  const auto gauge = [out](const char* name, const char* help, std::uint64_t value) {
+    out->Gauge(name, help, static_cast<double>(value));
+  };
+  const auto counter = [out](const char* name, const char* help, std::uint64_t value) {
+    out->Counter(name, help, static_cast<double>(value));
+  };
+  gauge("quorate_keys", "keys in the index, deleted ones with retained history included", stats.keyspace.keys);
+  gauge("quorate_memory_index_bytes", "of the key index", stats.keyspace.index_bytes);
+  gauge("quorate_memory_cache_bytes", "of the value cache", stats.keyspace.cache_bytes);
+  gauge("quorate_memory_cache_capacity_bytes", "what the value cache may take", stats.cache_capacity);
+  gauge("quorate_memory_buffered_bytes", "of writes that are not yet durable, and of the recent past", stats.buffered);
+  gauge("quorate_memory_engine_bytes", "of the engine: blocks, tables", stats.engine.memory_bytes);
+  gauge("quorate_keyspace_backlog_bytes", "applied and not yet durable in the keyspace", stats.backlog);
+  gauge("quorate_keyspace_disk_bytes", "of the keyspace's files", stats.engine.disk_bytes);
+  gauge("quorate_compaction_backlog_revisions", "compacted, and not yet removed", stats.keyspace.compaction_backlog);
+  counter("quorate_cold_loads_total", "reads that had to go to the disk", stats.keyspace.cold_loads);
+  counter("quorate_blocking_reads_total", "records that were read while everything waited",
+          stats.keyspace.blocking_reads);
+  counter("quorate_keyspace_read_bytes_total", "read from the keyspace's files", stats.engine.read_bytes);
+  counter("quorate_keyspace_written_bytes_total", "written to the keyspace's files by batches",
+          stats.engine.written_bytes);
+  counter("quorate_keyspace_flushes_total", "batches made durable", stats.engine.writes);
+  counter("quorate_keyspace_failures_total", "reads and writes of the keyspace that failed", stats.engine.failures);
+}
+
 void AddListener(const net::ServerMetrics& metrics, Exposition* out) {
   out->Gauge("quorate_etcd_connections", "client connections open", static_cast<double>(metrics.connections_open));
   out->Gauge("quorate_etcd_calls", "calls open, streams included", static_cast<double>(metrics.calls_open));
@@ -93,6 +119,7 @@ std::string RenderMetrics(const MetricsSources& sources) {
   AddGroup(sources.group.status(), &exposition);
   AddLog(sources.log.stats(), &exposition);
   AddMachine(sources.machine, &exposition);
+  AddKeyspace(sources.machine.stats(), &exposition);
   if (sources.etcd != nullptr) AddListener(sources.etcd->metrics(), &exposition);
   AddProcess(&exposition);
   return exposition.Take();

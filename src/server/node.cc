@@ -25,13 +25,16 @@
 #include "server/data_directory.h"
 #include "server/hand_over.h"
 #include "server/housekeeping.h"
-#include "store/engine_memory/memory_engine.h"
+#include "server/keyspace.h"
+#include "store/engine_rocksdb/rocks_engine.h"
 #include "wal/log.h"
 
 namespace quorate::server {
 namespace {
 
 constexpr std::uint64_t kHandOverNs = 600'000'000;  // an election timeout: waiting longer gains nothing
+constexpr std::uint64_t kEngineCacheShare = 16;     // of --memory
+constexpr std::uint64_t kProgressNs = 1'000'000'000;
 
 // A cluster of one has nobody to talk to, and opens no port for it.
 class LoneTransport final : public env::Transport {
@@ -62,7 +65,7 @@ class Node {
   Status Run() {
     boost::asio::signal_set signals(executor_.context(), SIGTERM, SIGINT);
     signals.async_wait([this](const boost::system::error_code& error, int) {
-      if (!error) HandOver(*group_, executor_, clock_, kHandOverNs, [this] { executor_.Stop(); });
+      if (!error) HandOver(*group_, executor_, clock_, kHandOverNs, [this] { Stop(); });
     });
     LogInfo("member " + config_.name + " is serving" + Where("etcd", config_.listen_etcd) +
             Where("admin", config_.listen_admin) + Where("peers", config_.listen_peer));
@@ -80,6 +83,15 @@ class Node {
   const Member& Self() const {
     return *std::find_if(config_.members.begin(), config_.members.end(),
                          [this](const Member& member) { return member.name == config_.name; });
+  }
+
+  // What was applied is made durable first: the next start then has nothing to replay. If the disk refuses, the log has
+  // it all.
+  void Stop() {
+    machine_->FlushAll([this](const Status& status) {
+      if (!status.ok()) LogWarn("the keyspace was not flushed: " + status.message());
+      executor_.Stop();
+    });
   }
 
   void Fail(const Status& why) {
@@ -150,9 +162,41 @@ class Node {
     return replica::MakeMemberSnapshots(options, *disk_, executor_, clock_, host, machine);
   }
 
+  Status OpenKeyspace() {
+    machine_.reset();  // of an attempt that found damage
+    engine_.reset();
+    store::RocksOptions rocks;
+    rocks.directory = config_.data_dir + "/" + Keyspace::kDirectory;
+    rocks.cache_bytes = config_.memory_bytes / kEngineCacheShare;
+    rocks.on_damage = [this](const Status& why) { Fail(keyspace_->MarkDamaged(why)); };
+    Result<std::unique_ptr<store::RocksEngine>> engine = store::RocksEngine::Open(std::move(rocks), executor_);
+    if (!engine.ok()) return engine.status();
+    engine_ = *std::move(engine);
+    coord::MachineOptions options;
+    options.memory_bytes = config_.memory_bytes - config_.memory_bytes / kEngineCacheShare;
+    options.open_progress = [this, said_ns = clock_.MonotonicNs()](std::uint64_t records, std::uint64_t of) mutable {
+      if (clock_.MonotonicNs() < said_ns + kProgressNs) return;
+      said_ns = clock_.MonotonicNs();
+      LogInfo("opening the keyspace: " + std::to_string(records) + " of " + std::to_string(of) + " records, " +
+              std::to_string(of == 0 ? 0 : records * 100 / of) + " %");
+    };
+    const std::uint64_t began_ns = clock_.MonotonicNs();
+    Result<std::unique_ptr<coord::Machine>> machine = coord::Machine::Open(std::move(options), *engine_);
+    if (!machine.ok()) {
+      engine_.reset();
+      return machine.status();
+    }
+    machine_ = *std::move(machine);
+    LogInfo("the keyspace is open at index " + std::to_string(machine_->applied().value) + ": " +
+            std::to_string(machine_->stats().keyspace.keys) + " keys in " +
+            std::to_string((clock_.MonotonicNs() - began_ns) / 1'000'000) + " ms");
+    return Status::Ok();
+  }
+
   Status StartGroup() {
     RETURN_IF_ERROR(replica::PrepareSnapshotDirectory(*disk_));
-    machine_ = coord::Machine::Make({}, engine_);
+    keyspace_.emplace(*disk_);
+    RETURN_IF_ERROR(keyspace_->Open([this] { return OpenKeyspace(); }));
     replica::GroupOptions options;
     options.protocol = config_.protocol;
     options.core.self = Self().id;
@@ -197,7 +241,8 @@ class Node {
   std::optional<DataDirectory> directory_;
   std::unique_ptr<wal::Log> log_;
   std::unique_ptr<env::Transport> transport_;
-  store::MemoryEngine engine_;
+  std::optional<Keyspace> keyspace_;
+  std::unique_ptr<store::Engine> engine_;
   std::unique_ptr<coord::Machine> machine_;
   std::unique_ptr<replica::Group> group_;
   std::unique_ptr<ClusterBackend> backend_;

@@ -50,6 +50,15 @@ class ObservedMachine final : public replica::StateMachine {
   const Scheduler& scheduler_;
 };
 
+// Small, so that a run sees many flushes, evictions and cold reads.
+coord::MachineOptions MachineOptions() {
+  coord::MachineOptions options;
+  options.memory_bytes = 64 << 10;
+  options.buffer.batch_bytes = 4 << 10;
+  options.buffer.batch_records = 40;
+  return options;
+}
+
 }  // namespace
 
 // The disk outlives its member's processes; what it completes is a task of the present one.
@@ -79,7 +88,7 @@ struct Member::Life {
   SimExecutor executor;
   std::unique_ptr<wal::Log> log;
   std::unique_ptr<env::Transport> transport;
-  store::MemoryEngine engine;
+  std::unique_ptr<store::MemoryEngine> engine;
   std::unique_ptr<coord::Machine> machine;
   std::unique_ptr<ObservedMachine> observed;
   std::unique_ptr<replica::Group> group;
@@ -146,7 +155,13 @@ bool Member::Start() {
     return false;
   }
   life_->log = *std::move(log);
-  life_->machine = coord::Machine::Make({}, life_->engine);
+  store::MemoryEngineHooks hooks;
+  hooks.write_delay_ns = [this](const store::EngineBatch&) {
+    return random_.Between(options_.sync_min_ns, options_.sync_max_ns) + kMillisecond;
+  };
+  hooks.read_delay_ns = [this] { return random_.Between(20 * kMicrosecond, kMillisecond); };
+  life_->engine = std::make_unique<store::MemoryEngine>(keyspace_, life_->executor, std::move(hooks));
+  life_->machine = coord::Machine::Make(MachineOptions(), *life_->engine);
   life_->observed = std::make_unique<ObservedMachine>(id(), *life_->machine, monitor_, scheduler_);
   monitor_.OnStart(id(), life_->machine->applied());
   life_->transport = network_.Attach(id(), life_->log->incarnation(), life_->process);

@@ -18,6 +18,7 @@
 #include "sim/random.h"
 #include "sim/scheduler.h"
 #include "sim/watch_probe.h"
+#include "store/engine_memory/memory_engine.h"
 
 namespace quorate::sim {
 
@@ -77,6 +78,7 @@ class Member {
   std::uint64_t slow_disk_max_ns_ = 0;
   std::unique_ptr<DiskExecutor> disk_executor_;
   std::unique_ptr<env::MemoryDisk> disk_;
+  store::MemoryStorage keyspace_;  // what was flushed
   std::unique_ptr<Life> life_;
 };
 

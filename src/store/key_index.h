@@ -1,12 +1,13 @@
-// KeyIndex: from every key that has a retained record to where its records lie: by key for one, in order for ranges.
+// KeyIndex: from every key that has a record to where its records lie and what can be told without reading them: by key
+// for one, in order for ranges.
 //
 // Owned by Mvcc. Thread rule: the owner's thread. A rebuilt view: everything in it comes from the kKv table.
 //
-// Memory: the key's bytes are those inside its newest record, so a key costs its KeyHistory (80 bytes) and its places
-// in the two structures (about 30), and an older record 16 bytes, the first of which is inside the KeyHistory.
+// Memory: a key costs its KeyHistory (72 bytes and the key's own), and its places in the two structures (about 30); an
+// older record 16 bytes, the first of which is inside the KeyHistory. docs/PERFORMANCE.md has the measured numbers.
 //
 // Invariants, per key: the points rise in (revision, sub); none is missing between the oldest and the newest; there is
-// at least one.
+// at least one. Above the engine's rows only background compaction makes a difference: it takes points away first.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,6 @@
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/container/inlined_vector.h"
-#include "base/bytes.h"
 #include "base/ids.h"
 #include "store/record.h"
 
@@ -28,31 +28,50 @@ struct Point {
   Revision revision = 0;
   std::uint32_t tombstone : 1 = 0;
   std::uint32_t sub : 31 = 0;
-  std::uint32_t record_size = 0;  // of the encoded record, without its table key
+  std::uint32_t record_size = 0;  // of the record in one piece, without its table key
 
   RecordKey key() const { return {revision, sub}; }
 };
 
+// What the newest record says besides its value; of a tombstone: nothing.
+struct NewestMeta {
+  Revision create = 0;
+  std::int64_t version = 0;
+  std::int64_t lease = 0;
+};
+
 class KeyHistory {
  public:
-  // REQUIRES `point` to be after the newest, and `key` to lie inside `record`.
-  void Append(Point point, std::string_view key, Bytes record);
-  std::string_view key() const { return record_.view().substr(key_offset_, key_size_); }
+  static std::unique_ptr<KeyHistory> Make(std::string_view key);
+  KeyHistory(const KeyHistory&) = delete;
+  KeyHistory& operator=(const KeyHistory&) = delete;
+  static void operator delete(void* memory) { ::operator delete(memory); }
+
+  void Append(Point point, const NewestMeta& meta);  // REQUIRES `point` to be after the newest
+  std::string_view key() const { return {reinterpret_cast<const char*>(this + 1), key_size_}; }
   const Point& newest() const { return newest_; }
+  const NewestMeta& meta() const { return meta_; }
   bool alive() const { return newest_.tombstone == 0; }
-  const Bytes& newest_record() const { return record_; }
   // The newest point at or below revision `at`; null if there is none. Tombstones are points like any other.
   const Point* At(Revision at) const;
+  bool Contains(RecordKey key) const;
+  // Whether compaction at `at` keeps the record, which may no longer be in here.
+  bool Keeps(RecordKey key, Revision at) const;
   // Forgets what compaction at `at` does not keep and appends it to `dropped`. True if nothing is left; the key then is
   // to be erased.
   bool Compact(Revision at, std::vector<Point>* dropped);
+  std::size_t older_count() const { return older_.size(); }
+
+  std::uint32_t slot = 0;  // of the newest record in the ValueCache; 0 = not there
 
  private:
+  KeyHistory() = default;
+  static void* operator new(std::size_t size, std::size_t key_size) { return ::operator new(size + key_size); }
+
   Point newest_;  // revision 0: empty
-  Bytes record_;  // the newest point's; shares memory with the engine's
-  std::uint32_t key_offset_ = 0;
-  std::uint32_t key_size_ = 0;
+  NewestMeta meta_;
   absl::InlinedVector<Point, 1> older_;
+  std::uint32_t key_size_ = 0;  // the key's bytes follow the object
 };
 
 class KeyIndex {
@@ -67,6 +86,10 @@ class KeyIndex {
   void Insert(std::unique_ptr<KeyHistory> history);
   void Erase(KeyHistory* history);
   std::size_t size() const { return by_key_.size(); }
+  // What all of it takes: counted for the objects, estimated for the two structures.
+  std::uint64_t memory_bytes() const;
+  // A history's points became more or fewer by `change`.
+  void CountOlder(std::int64_t change) { older_points_ += change; }
 
   // Calls visit(history) for every key in [key, end), ascending; `end` as in Mvcc::Range.
   template <class Visit>
@@ -102,6 +125,8 @@ class KeyIndex {
 
   absl::flat_hash_set<KeyHistory*, Hash, Equal> by_key_;
   absl::btree_set<KeyHistory*, Less> ordered_;  // owns
+  std::uint64_t key_bytes_ = 0;
+  std::int64_t older_points_ = 0;
 };
 
 }  // namespace quorate::store

@@ -1,21 +1,20 @@
-// Mvcc: the multi-version keyspace. Key index and recent history in memory, records in the engine's kKv table.
+// Mvcc: the multi-version keyspace. The key index, the recent past and hot values are in memory, records in the engine's
+// tables kKv and kValue.
 //
 // Called by coord/ only. Thread rule: the owner's thread. Semantics are etcd's (docs: revisions, generations,
 // tombstones, compaction).
+//
+// Reading. Everything about a newest record but its value is in memory. A read that is given a ReadSet never blocks: it
+// notes there what it misses, and its result then means nothing; the reader lets Load bring that in, and reads again.
+// Without one it reads from the engine at once, and blocks: for tests, tools and the simulator's checkers. What Prepare
+// pinned is found by every read.
 //
 // Invariants:
 //  1. revision() is 1 when empty and rises by one per committed WriteTxn that made a record; never otherwise, never
 //  falls.
 //  2. A read at r (compact_revision() <= r <= revision()) gives the same answer until r is compacted.
 //  3. Compaction at c keeps, for every key, its newest record <= c unless that is a tombstone below c, and everything
-//  above c.
-//  4. Memory holds every key's newest record (shared with the engine) and the places of the older ones; these are read
-//  from the engine. So what Commit and Compact gave in `out` is in the engine before the next Begin, Compact, History,
-//  Hash or read at an older revision.
-//
-// Memory, measured with the memory engine by bench/store_bench.cc on 22-byte keys and 64-byte values (2^18 keys, three
-// puts each): 244 bytes a key with its newest record and 160 bytes an older retained record, besides key and value. CPU
-// of a put of an existing key, engine write included: 0.9 us among 4,096 keys, 2.5 us among a million (cache misses).
+//  above c. It takes effect for readers at once; the records are removed later, in the background, by Compactor.
 #pragma once
 
 #include <cstdint>
@@ -26,13 +25,27 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "base/bytes.h"
 #include "base/ids.h"
 #include "base/result.h"
-#include "store/engine.h"
 #include "store/key_value.h"
+#include "store/record.h"
+#include "store/write_buffer.h"
 
 namespace quorate::store {
+
+// What a read needs besides what is in memory. Local to one reader.
+struct ReadSet {
+  std::vector<RecordKey> missing;
+  absl::btree_map<RecordKey, Bytes> loaded;
+  std::uint64_t loaded_bytes = 0;
+
+  const Bytes* Find(RecordKey key) const {
+    const auto found = loaded.find(key);
+    return found == loaded.end() ? nullptr : &found->second;
+  }
+};
 
 struct RangeOptions {
   Revision revision = 0;   // 0 = latest; REQUIRES compact_revision() <= it <= revision() otherwise
@@ -45,16 +58,52 @@ struct RangeResult {
   std::int64_t count = 0;     // of all keys in the range at that revision
 };
 
+struct HistoryChunk {
+  Revision from = 0;
+  Revision covered = 0;  // every event of [from, covered] is in here
+  std::vector<Event> events;
+};
+
+struct MvccOptions {
+  std::uint64_t cache_bytes = std::uint64_t{1} << 40;
+  // Called now and then while opening: records indexed so far, of how many (0 = not known).
+  std::function<void(std::uint64_t records, std::uint64_t of)> progress;
+};
+
+struct MvccStats {
+  std::uint64_t keys = 0;
+  std::uint64_t index_bytes = 0;
+  std::uint64_t cache_bytes = 0;
+  std::uint64_t cold_loads = 0;         // ReadSets that were loaded
+  std::uint64_t blocking_reads = 0;     // single records read by a reader that did not bring a ReadSet
+  std::uint64_t compaction_backlog = 0;  // revisions whose compaction is not done physically
+};
+
 // [key, end): end empty = the single key; "\0" = every key >= key.
 class Mvcc {
  public:
-  static std::unique_ptr<Mvcc> Open(Engine& engine);  // rebuilds the index from the tables
+  // Rebuilds the index from the tables; blocks. The buffer is loaded and empty.
+  static Result<std::unique_ptr<Mvcc>> Open(WriteBuffer& buffer, MvccOptions options = {});
   virtual ~Mvcc() = default;
 
   virtual Revision revision() const = 0;
   virtual Revision compact_revision() const = 0;  // reads below it are refused; 0 = never compacted
-  virtual std::optional<KeyValue> Get(std::string_view key, Revision at = 0) const = 0;
-  virtual RangeResult Range(std::string_view key, std::string_view end, const RangeOptions& options) const = 0;
+  virtual std::optional<KeyValue> Get(std::string_view key, Revision at = 0, ReadSet* reads = nullptr) const = 0;
+  virtual RangeResult Range(std::string_view key, std::string_view end, const RangeOptions& options,
+                            ReadSet* reads = nullptr) const = 0;
+  // Of a live key; nothing of it is ever cold.
+  virtual bool Exists(std::string_view key) const = 0;
+  virtual std::optional<KeyValue> GetMeta(std::string_view key) const = 0;  // without the value
+  // Bytes of the records that a read of the range at `at` would bring into memory.
+  virtual std::uint64_t SizeOf(std::string_view key, std::string_view end, Revision at = 0,
+                               std::int64_t limit = 0) const = 0;
+
+  // Completions of these also come when the keyspace is gone by then, with a Status that says so. Load brings in what
+  // the set misses. A record that is gone meanwhile stays out: the reader then finds out why. Keeps
+  // `reads` until `done`.
+  virtual void Load(std::shared_ptr<ReadSet> reads, std::function<void(Status)> done) = 0;
+  // Every read finds what is in here, until the next call. Null: nothing is pinned.
+  virtual void Pin(std::shared_ptr<const ReadSet> reads) = 0;
 
   // One transaction at a time, inside one Apply. Reads between Begin and Commit see its writes (and Range at revision 0
   // does).
@@ -62,24 +111,36 @@ class Mvcc {
   virtual void Put(std::string_view key, Bytes value, std::int64_t lease) = 0;
   virtual bool Delete(std::string_view key) = 0;  // false: there is none
   virtual bool wrote() const = 0;                 // whether the open transaction made a record
-  // Appends the transaction's table writes to `out` and returns its events in sub-revision order (empty: no revision
-  // was taken).
-  virtual std::vector<Event> Commit(std::vector<TableWrite>* out) = 0;
+  // Returns its events in sub-revision order (empty: no revision was taken). The records are in the buffer then.
+  virtual std::vector<Event> Commit() = 0;
 
-  // Table writes go to `out`. REQUIRES compact_revision() < at <= revision().
-  virtual void Compact(Revision at, std::vector<TableWrite>* out) = 0;
+  // REQUIRES compact_revision() < at <= revision(). Only says so, to the tables too; the work is done later.
+  virtual void Compact(Revision at) = 0;
 
   // Events of revisions [from, to], ascending, whole revisions; stops after the first one at which at least max_events
   // were visited. Returns the last revision covered (from - 1 if from > to). REQUIRES compact_revision() <= from (etcd:
-  // reading at it is allowed) and to <= revision().
+  // reading at it is allowed) and to <= revision(). Blocks where it is not HistoryInMemory(from).
   virtual Revision History(Revision from, Revision to, std::size_t max_events,
                            const std::function<void(const Event&)>& visit) const = 0;
+  virtual bool HistoryInMemory(Revision from) const = 0;
+  // The same, from the engine; REQUIRES it not to be in memory. Covers no more than what is not.
+  virtual void LoadHistory(Revision from, Revision to, std::size_t max_events, std::size_t max_bytes,
+                           std::function<void(Result<HistoryChunk>)> done) = 0;
 
-  // CRC-32C over (key, value, revisions, version, lease) of what compaction at compact_revision() keeps, up to `at`.
-  // Independent of when the compaction ran.
-  virtual std::uint32_t Hash(Revision at) const = 0;
-  virtual std::uint64_t size_bytes() const = 0;         // retained history
+  // CRC-32C over the rows of kKv (which name the values' checksums) that compaction at compact_revision() keeps, up to
+  // `at`. Independent of how far the removal is.
+  virtual std::uint32_t Hash(Revision at) const = 0;  // blocks
+  struct Hashed {
+    std::uint32_t hash = 0;
+    Revision compact_revision = 0;
+  };
+  // In pieces, in the pool. Nothing: `at` was compacted meanwhile.
+  virtual void StartHash(Revision at, std::function<void(Result<std::optional<Hashed>>)> done) = 0;
+
+  virtual std::uint64_t size_bytes() const = 0;         // retained history; depends on how far the removal is
   virtual std::uint64_t size_in_use_bytes() const = 0;  // live keys
+  virtual MvccStats stats() const = 0;
+  virtual void set_cache_bytes(std::uint64_t bytes) = 0;
 };
 
 }  // namespace quorate::store

@@ -101,7 +101,9 @@ class ModelTest : public testing::TestWithParam<int> {
 
   std::mt19937_64 random_;
   Model model_;
-  Harness store_;  // compacts whenever the model does
+  // Nothing of a value stays in memory, and every few records go down.
+  static constexpr WriteBufferOptions kTight{.batch_bytes = 500, .batch_records = 5, .recent_bytes = 0};
+  Harness store_{kTight, {.cache_bytes = 0, .progress = {}}};  // compacts whenever the model does
   Harness late_;   // gets the same writes, compacts only before hashes are compared
 };
 

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/codec.h"
+#include "base/crc32c.h"
 
 namespace quorate::store {
 namespace {
@@ -11,6 +12,7 @@ namespace {
 constexpr std::uint8_t kFormat = 1;
 constexpr std::uint8_t kPut = 0;
 constexpr std::uint8_t kTombstone = 1;
+constexpr std::uint8_t kPutApart = 2;
 
 std::size_t VarintSize(std::uint64_t v) {
   return static_cast<std::size_t>(std::bit_width(v | 1) + 6) / 7;
@@ -92,6 +94,62 @@ KeyValue MustDecodePut(const Bytes& encoded) {
   std::optional<Record> record = DecodeRecord(encoded);
   CHECK(record && !record->tombstone) << "a live key's record of " << encoded.size() << " bytes is not a put";
   return std::move(record->kv);
+}
+
+std::string EncodeRow(const Bytes& record) {
+  const std::string_view whole = record.view();
+  const Bytes value = ApartValue(record);
+  if (value.empty()) return std::string(whole);
+  const std::size_t header = whole.size() - value.size();
+  Writer w(header + 4 + VarintSize(value.size()));
+  w.PutRaw(whole.substr(0, header));
+  (*w.mutable_str())[1] = static_cast<char>(kPutApart);
+  w.Put32(Crc32c(value.view()));
+  w.PutVarint(value.size());
+  return std::move(w).Take();
+}
+
+Bytes ApartValue(const Bytes& record) {
+  std::optional<Record> decoded = DecodeRecord(record);
+  CHECK(decoded.has_value());
+  return decoded->kv.value.size() > kInlineValueMax ? std::move(decoded->kv.value) : Bytes();
+}
+
+std::optional<RecordRow> DecodeRow(std::string_view encoded) {
+  Reader r(encoded);
+  if (r.Get8() != kFormat) return std::nullopt;
+  const std::uint8_t kind = r.Get8();
+  if (kind > kPutApart) return std::nullopt;
+  RecordRow row;
+  row.revision = static_cast<Revision>(r.GetVarint());
+  row.key = r.GetBytes();
+  row.tombstone = kind == kTombstone;
+  row.apart = kind == kPutApart;
+  row.record_size = encoded.size();
+  if (row.tombstone) return r.Done() ? std::optional<RecordRow>(row) : std::nullopt;
+  row.create = row.revision - static_cast<Revision>(r.GetVarint());
+  row.version = static_cast<std::int64_t>(r.GetVarint());
+  row.lease = r.GetSigned();
+  if (row.apart) {
+    const std::size_t header = encoded.size() - r.rest().size();
+    row.value_crc = r.Get32();
+    row.value_size = r.GetVarint();
+    row.record_size = header + row.value_size;
+    return r.Done() ? std::optional<RecordRow>(row) : std::nullopt;
+  }
+  row.value = r.rest();
+  return r.ok() ? std::optional<RecordRow>(row) : std::nullopt;
+}
+
+Result<Bytes> JoinRecord(std::string_view encoded, const Bytes& value) {
+  const std::optional<RecordRow> row = DecodeRow(encoded);
+  if (!row) return Status::DataLoss("a record of " + std::to_string(encoded.size()) + " bytes is damaged");
+  if (!row->apart) return Bytes::Copy(encoded);
+  if (value.size() != row->value_size || Crc32c(value.view()) != row->value_crc) {
+    return Status::DataLoss("the value at revision " + std::to_string(row->revision) + " is damaged: " +
+                            std::to_string(value.size()) + " bytes, written were " + std::to_string(row->value_size));
+  }
+  return EncodePut(row->key, value.view(), row->create, row->revision, row->version, row->lease);
 }
 
 }  // namespace quorate::store

@@ -23,15 +23,14 @@ std::string EncodeKey(const Alarm& alarm) {
 }  // namespace
 
 Alarms::Alarms(Tables& tables) : tables_(tables) {
-  tables_.engine().Scan(store::Table::kAlarm, {}, {}, [this](std::string_view key, const Bytes& value) {
+  tables_.Scan(store::Table::kAlarm, [this](std::string_view key, std::string_view value) {
     Reader r(key);
     Alarm alarm;
     alarm.member = ReplicaId(r.GetOrdered64());
     alarm.type = static_cast<AlarmType>(r.Get8());
-    CHECK(r.Done() && value.view() == kRecord)
+    CHECK(r.Done() && value == kRecord)
         << "an alarm of member " << alarm.member.value << " is damaged or of a newer format";
     active_.insert(alarm);
-    return true;
   });
 }
 

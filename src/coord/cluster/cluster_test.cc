@@ -246,6 +246,7 @@ TEST(FeatureLevelDeathTest, ALevelThisBuildDoesNotKnowHaltsAndSaysSo) {
   m.Apply(RaiseFeatureLevel{2, {}});
   MachineOptions old;
   old.feature_level_max = 1;
+  m.Flush();
   EXPECT_DEATH(Machine::Make(old, m.engine()), "at feature level 2, and this build knows levels up to 1");
 }
 

@@ -25,7 +25,7 @@ std::string Encode(std::uint32_t level) {
 
 FeatureLevel::FeatureLevel(Tables& tables, std::uint32_t known_max)
     : tables_(tables), known_max_(known_max), now_(kFeatureLevelMin) {
-  const std::optional<Bytes> stored = tables_.engine().Get(store::Table::kMeta, kKey);
+  const std::optional<Bytes> stored = tables_.Get(store::Table::kMeta, kKey);
   if (!stored) return;
   Reader r(stored->view());
   CHECK(r.Get8() == 1) << "the feature level is of a newer format";

@@ -38,11 +38,11 @@ std::vector<std::string> GetStrings(Reader* r) {
 }  // namespace
 
 Members::Members(Tables& tables) : tables_(tables) {
-  tables_.engine().Scan(store::Table::kMembership, {}, {}, [this](std::string_view key, const Bytes& value) {
+  tables_.Scan(store::Table::kMembership, [this](std::string_view key, std::string_view value) {
     Reader k(key);
     Row row;
     row.info.id = ReplicaId(k.GetOrdered64());
-    Reader r(value.view());
+    Reader r(value);
     row.format = r.Get8();
     CHECK(row.format == kPublishedFormat || row.format == kConfiguredFormat)
         << "the record of member " << row.info.id.value << " is of a newer format";
@@ -57,7 +57,6 @@ Members::Members(Tables& tables) : tables_(tables) {
     CHECK(k.Done() && r.Done()) << "the record of member " << row.info.id.value << " is damaged";
     if (!row.removed) ++live_;
     rows_.emplace(row.info.id, std::move(row));
-    return true;
   });
 }
 

@@ -27,6 +27,7 @@ const std::vector<RequestOp>& Branch(const TxnRequest& request, bool succeeded) 
 
 Result<PutResponse> KvExecutor::Execute(const PutRequest& request) {
   RETURN_IF_ERROR(CheckPut(request));
+  RETURN_IF_ERROR(CheckReadBytes(mvcc_, request));
   RETURN_IF_ERROR(Validate(request));
   mvcc_.Begin();
   return Run(request);
@@ -34,14 +35,16 @@ Result<PutResponse> KvExecutor::Execute(const PutRequest& request) {
 
 Result<DeleteRangeResponse> KvExecutor::Execute(const DeleteRangeRequest& request) {
   RETURN_IF_ERROR(CheckDeleteRange(request));
+  RETURN_IF_ERROR(CheckReadBytes(mvcc_, request));
   mvcc_.Begin();
   return Run(request);
 }
 
 Result<TxnResponse> KvExecutor::Execute(const TxnRequest& request) {
   RETURN_IF_ERROR(CheckTxn(request, kNoOpsLimit));
+  RETURN_IF_ERROR(CheckReadBytes(mvcc_, request));
   Path path;
-  Choose(request, &path);
+  Choose(request, &path, nullptr);
   std::size_t at = 0;
   if (Status valid = Validate(request, path, &at); !valid.ok()) {
     if (QUORATE_BUG(coord_txn_partial_apply)) RunFirstOp(Branch(request, path.front()));
@@ -50,21 +53,21 @@ Result<TxnResponse> KvExecutor::Execute(const TxnRequest& request) {
   at = 0;
   mvcc_.Begin();
   TxnResponse response = Run(request, path, &at);
-  if (QUORATE_BUG(coord_cas_compares_after_write)) response.succeeded = ComparesHold(mvcc_, request.compares);
+  if (QUORATE_BUG(coord_cas_compares_after_write)) response.succeeded = ComparesHold(mvcc_, request.compares, nullptr);
   return response;
 }
 
-void KvExecutor::Choose(const TxnRequest& request, Path* path) const {
-  const bool succeeded = ComparesHold(mvcc_, request.compares);
+void KvExecutor::Choose(const TxnRequest& request, Path* path, store::ReadSet* reads) const {
+  const bool succeeded = ComparesHold(mvcc_, request.compares, reads);
   path->push_back(succeeded);
   for (const RequestOp& op : Branch(request, succeeded)) {
-    if (const auto* nested = std::get_if<NestedTxn>(&op)) Choose(**nested, path);
+    if (const auto* nested = std::get_if<NestedTxn>(&op)) Choose(**nested, path, reads);
   }
 }
 
 Status KvExecutor::Validate(const PutRequest& request) const {
   if (request.lease != 0 && !sessions_.Exists(request.lease)) return errors::LeaseNotFound();
-  if ((request.ignore_value || request.ignore_lease) && !mvcc_.Get(request.key)) return errors::KeyNotFound();
+  if ((request.ignore_value || request.ignore_lease) && !mvcc_.Exists(request.key)) return errors::KeyNotFound();
   return {};
 }
 
@@ -86,7 +89,8 @@ PutResponse KvExecutor::Run(const PutRequest& request) {
   std::int64_t lease = request.lease;
   PutResponse response;
   if (request.prev_kv || request.ignore_value || request.ignore_lease) {
-    std::optional<store::KeyValue> previous = mvcc_.Get(request.key);
+    const bool whole = request.prev_kv || request.ignore_value;
+    std::optional<store::KeyValue> previous = whole ? mvcc_.Get(request.key) : mvcc_.GetMeta(request.key);
     // Missing after validation only if an earlier operation of the same transaction deleted it by an open range, which
     // the overlap check does not see; etcd fails there, here nothing is kept.
     if (previous) {
@@ -133,7 +137,7 @@ TxnResponse KvExecutor::Run(const TxnRequest& request, const Path& path, std::si
   response.responses.reserve(ops.size());
   for (const RequestOp& op : ops) {
     if (const auto* range = std::get_if<RangeRequest>(&op)) {
-      response.responses.emplace_back(ExecuteRange(mvcc_, *range));
+      response.responses.emplace_back(ExecuteRange(mvcc_, *range, nullptr));
     } else if (const auto* put = std::get_if<PutRequest>(&op)) {
       response.responses.emplace_back(Run(*put));
     } else if (const auto* erase = std::get_if<DeleteRangeRequest>(&op)) {
@@ -146,13 +150,95 @@ TxnResponse KvExecutor::Run(const TxnRequest& request, const Path& path, std::si
   return response;
 }
 
-Result<TxnResponse> ExecuteReadTxn(const store::Mvcc& mvcc, const TxnRequest& request) {
+void KvExecutor::Need(const PutRequest& request, store::ReadSet* reads) const {
+  if (request.prev_kv || request.ignore_value) mvcc_.Get(request.key, 0, reads);
+}
+
+void KvExecutor::Need(const DeleteRangeRequest& request, store::ReadSet* reads) const {
+  if (request.prev_kv && CheckReadBytes(mvcc_, request).ok()) mvcc_.Range(request.key, request.end, {}, reads);
+}
+
+void KvExecutor::Need(const TxnRequest& request, store::ReadSet* reads) const {
+  if (!CheckTxn(request, kNoOpsLimit).ok() || !CheckReadBytes(mvcc_, request).ok()) return;
+  Path path;
+  Choose(request, &path, reads);
+  if (!reads->missing.empty()) return;  // which branches are taken is not known yet
+  std::size_t at = 0;
+  Need(request, path, &at, reads);
+}
+
+// Against the state before the transaction: what its own operations write is in memory anyway.
+void KvExecutor::Need(const TxnRequest& request, const Path& path, std::size_t* at, store::ReadSet* reads) const {
+  for (const RequestOp& op : Branch(request, path[(*at)++])) {
+    if (const auto* range = std::get_if<RangeRequest>(&op)) {
+      if (CheckRevision(mvcc_, range->revision).ok()) ExecuteRange(mvcc_, *range, reads);
+    } else if (const auto* put = std::get_if<PutRequest>(&op)) {
+      Need(*put, reads);
+    } else if (const auto* erase = std::get_if<DeleteRangeRequest>(&op)) {
+      Need(*erase, reads);
+    } else {
+      Need(*std::get<NestedTxn>(op), path, at, reads);
+    }
+  }
+}
+
+namespace {
+
+std::uint64_t ReadBytes(const store::Mvcc& mvcc, const PutRequest& request) {
+  return request.prev_kv || request.ignore_value ? mvcc.SizeOf(request.key, {}) : 0;
+}
+std::uint64_t ReadBytes(const store::Mvcc& mvcc, const DeleteRangeRequest& request) {
+  return request.prev_kv ? mvcc.SizeOf(request.key, request.end) : 0;
+}
+std::uint64_t ReadBytes(const store::Mvcc& mvcc, const RangeRequest& request) {
+  if (request.count_only || request.keys_only || !CheckRevision(mvcc, request.revision).ok()) return 0;
+  return mvcc.SizeOf(request.key, request.end, request.revision > 0 ? request.revision : 0, LimitOfReading(request));
+}
+std::uint64_t ReadBytes(const store::Mvcc& mvcc, const NestedTxn& request);
+
+// Both branches count: which one is taken may be known only after the values were read.
+std::uint64_t ReadBytes(const store::Mvcc& mvcc, const TxnRequest& request) {
+  std::uint64_t bytes = 0;
+  for (const Compare& compare : request.compares) {
+    if (compare.target == Compare::Target::kValue) bytes += mvcc.SizeOf(compare.key, compare.end);
+  }
+  for (const auto* branch : {&request.success, &request.failure}) {
+    for (const RequestOp& op : *branch) {
+      bytes += std::visit([&](const auto& inner) { return ReadBytes(mvcc, inner); }, op);
+    }
+  }
+  return bytes;
+}
+std::uint64_t ReadBytes(const store::Mvcc& mvcc, const NestedTxn& request) {
+  return request == nullptr ? 0 : ReadBytes(mvcc, *request);
+}
+
+template <class Request>
+Status CheckBytes(const store::Mvcc& mvcc, const Request& request) {
+  return ReadBytes(mvcc, request) > kReadBytesMax ? errors::ReadsTooMuch() : Status();
+}
+
+}  // namespace
+
+Status CheckReadBytes(const store::Mvcc& mvcc, const PutRequest& request) {
+  return CheckBytes(mvcc, request);
+}
+Status CheckReadBytes(const store::Mvcc& mvcc, const DeleteRangeRequest& request) {
+  return CheckBytes(mvcc, request);
+}
+Status CheckReadBytes(const store::Mvcc& mvcc, const TxnRequest& request) {
+  return CheckBytes(mvcc, request);
+}
+
+Result<TxnResponse> ExecuteReadTxn(const store::Mvcc& mvcc, const TxnRequest& request, store::ReadSet* reads) {
   TxnResponse response;
-  response.succeeded = ComparesHold(mvcc, request.compares);
+  response.succeeded = ComparesHold(mvcc, request.compares, reads);
   const std::vector<RequestOp>& ops = Branch(request, response.succeeded);
   for (const RequestOp& op : ops) RETURN_IF_ERROR(CheckRevision(mvcc, std::get<RangeRequest>(op).revision));
   response.responses.reserve(ops.size());
-  for (const RequestOp& op : ops) response.responses.emplace_back(ExecuteRange(mvcc, std::get<RangeRequest>(op)));
+  for (const RequestOp& op : ops) {
+    response.responses.emplace_back(ExecuteRange(mvcc, std::get<RangeRequest>(op), reads));
+  }
   return response;
 }
 

@@ -27,12 +27,19 @@ class KvExecutor {
   Result<DeleteRangeResponse> Execute(const DeleteRangeRequest& request);
   Result<TxnResponse> Execute(const TxnRequest& request);
 
+  // Notes in `reads` what Execute would have to read from the engine. Nothing noted: it is all in memory. What it notes
+  // may depend on what is already there: ask again once it is loaded.
+  void Need(const PutRequest& request, store::ReadSet* reads) const;
+  void Need(const DeleteRangeRequest& request, store::ReadSet* reads) const;
+  void Need(const TxnRequest& request, store::ReadSet* reads) const;
+
  private:
   // The branches that the compares chose, of a transaction and of those nested in the chosen branches, in the order in
   // which a walk meets them.
   using Path = std::vector<bool>;
 
-  void Choose(const TxnRequest& request, Path* path) const;
+  void Choose(const TxnRequest& request, Path* path, store::ReadSet* reads) const;
+  void Need(const TxnRequest& request, const Path& path, std::size_t* at, store::ReadSet* reads) const;
   Status Validate(const PutRequest& request) const;
   Status Validate(const TxnRequest& request, const Path& path, std::size_t* at) const;
 
@@ -48,6 +55,13 @@ class KvExecutor {
 };
 
 // A transaction of plain ranges, on local state, outside the log.
-Result<TxnResponse> ExecuteReadTxn(const store::Mvcc& mvcc, const TxnRequest& request);
+Result<TxnResponse> ExecuteReadTxn(const store::Mvcc& mvcc, const TxnRequest& request, store::ReadSet* reads);
+
+// A command brings no more than this of the keyspace into memory: values that it compares, ranges that it reads, previous
+// values that it answers with. Sizes are in the index of every member, so all refuse the same commands.
+inline constexpr std::uint64_t kReadBytesMax = 64 << 20;
+Status CheckReadBytes(const store::Mvcc& mvcc, const PutRequest& request);
+Status CheckReadBytes(const store::Mvcc& mvcc, const DeleteRangeRequest& request);
+Status CheckReadBytes(const store::Mvcc& mvcc, const TxnRequest& request);
 
 }  // namespace quorate::coord

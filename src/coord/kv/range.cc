@@ -85,16 +85,18 @@ bool MissingHolds(const Compare& compare) {
   return compare.target != Compare::Target::kValue && Holds(compare, KeyValue{});
 }
 
-bool Holds(const store::Mvcc& mvcc, const Compare& compare) {
+bool Holds(const store::Mvcc& mvcc, const Compare& compare, store::ReadSet* reads) {
   Revision at = 0;
   if (QUORATE_BUG(coord_compare_at_previous_revision) && mvcc.revision() > mvcc.compact_revision() + 1) {
     at = mvcc.revision() - 1;
   }
   if (compare.end.empty()) {
-    const std::optional<KeyValue> kv = mvcc.Get(compare.key, at);
+    const bool meta = compare.target != Compare::Target::kValue && at == 0;
+    const std::optional<KeyValue> kv = meta ? mvcc.GetMeta(compare.key) : mvcc.Get(compare.key, at, reads);
     return kv ? Holds(compare, *kv) : MissingHolds(compare);
   }
-  const store::RangeResult range = mvcc.Range(compare.key, compare.end, {.revision = at});
+  const store::RangeResult range = mvcc.Range(
+      compare.key, compare.end, {.revision = at, .keys_only = compare.target != Compare::Target::kValue}, reads);
   if (range.kvs.empty()) return MissingHolds(compare);
   return std::all_of(range.kvs.begin(), range.kvs.end(), [&](const KeyValue& kv) { return Holds(compare, kv); });
 }
@@ -110,7 +112,16 @@ Status CheckRevision(const store::Mvcc& mvcc, Revision revision) {
   return {};
 }
 
-RangeResponse ExecuteRange(const store::Mvcc& mvcc, const RangeRequest& request) {
+// One more tells whether there are more. Without an order the limit counts in key order, whatever the target: etcd cuts
+// there, and then sorts what is left.
+std::int64_t LimitOfReading(const RangeRequest& request) {
+  const bool limited = request.limit > 0 && request.limit < std::numeric_limits<std::int64_t>::max();
+  const bool in_key_order = request.order == Order::kAscend && request.target == Target::kKey;
+  const bool cut_first = request.order == Order::kNone || in_key_order;
+  return limited && cut_first && !HasRevisionBounds(request) ? request.limit + 1 : 0;
+}
+
+RangeResponse ExecuteRange(const store::Mvcc& mvcc, const RangeRequest& request, store::ReadSet* reads) {
   const Order order = request.order == Order::kNone && request.target != Target::kKey ? Order::kAscend : request.order;
   const bool sorted = order != Order::kNone && !(request.target == Target::kKey && order == Order::kAscend);
   const bool bounded = HasRevisionBounds(request);
@@ -118,13 +129,10 @@ RangeResponse ExecuteRange(const store::Mvcc& mvcc, const RangeRequest& request)
 
   store::RangeOptions options;
   options.revision = std::max<Revision>(request.revision, 0);
-  // One more tells whether there are more. Without an order the limit counts in key order, whatever the target: etcd
-  // cuts there, and then sorts what is left.
-  const bool cut_first = request.order == Order::kNone || !sorted;
-  options.limit = limited && cut_first && !bounded ? request.limit + 1 : 0;
+  options.limit = LimitOfReading(request);
   options.keys_only = request.keys_only && request.target != Target::kValue;
   options.count_only = request.count_only;
-  store::RangeResult range = mvcc.Range(request.key, request.end, options);
+  store::RangeResult range = mvcc.Range(request.key, request.end, options, reads);
 
   RangeResponse response;
   response.count = range.count;
@@ -141,8 +149,9 @@ RangeResponse ExecuteRange(const store::Mvcc& mvcc, const RangeRequest& request)
   return response;
 }
 
-bool ComparesHold(const store::Mvcc& mvcc, const std::vector<Compare>& compares) {
-  return std::all_of(compares.begin(), compares.end(), [&](const Compare& compare) { return Holds(mvcc, compare); });
+bool ComparesHold(const store::Mvcc& mvcc, const std::vector<Compare>& compares, store::ReadSet* reads) {
+  return std::all_of(compares.begin(), compares.end(),
+                     [&](const Compare& compare) { return Holds(mvcc, compare, reads); });
 }
 
 }  // namespace quorate::coord

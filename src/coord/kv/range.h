@@ -1,6 +1,7 @@
 // Reading ranges and evaluating compares: the parts of the kv model that change nothing.
 //
-// Used by the kv executor (within transactions) and by Machine's reads. Stateless; thread rule: Mvcc's.
+// Used by the kv executor (within transactions) and by Machine's reads. Stateless; thread rule: Mvcc's. With a ReadSet
+// that has something missing afterwards, what they gave means nothing (store/mvcc.h).
 #pragma once
 
 #include "base/result.h"
@@ -13,9 +14,12 @@ namespace quorate::coord {
 Status CheckRevision(const store::Mvcc& mvcc, Revision revision);
 
 // REQUIRES a readable revision (<= 0 = the newest, an open transaction's writes included).
-RangeResponse ExecuteRange(const store::Mvcc& mvcc, const RangeRequest& request);
+RangeResponse ExecuteRange(const store::Mvcc& mvcc, const RangeRequest& request, store::ReadSet* reads);
+
+// How many keys of the range ExecuteRange reads at most; 0 = all.
+std::int64_t LimitOfReading(const RangeRequest& request);
 
 // Whether every compare holds. A missing key has version, revisions and lease 0; its value equals nothing.
-bool ComparesHold(const store::Mvcc& mvcc, const std::vector<Compare>& compares);
+bool ComparesHold(const store::Mvcc& mvcc, const std::vector<Compare>& compares, store::ReadSet* reads);
 
 }  // namespace quorate::coord

@@ -51,19 +51,18 @@ Sessions::Sessions(Tables& tables, store::Mvcc& mvcc, std::int64_t min_ttl)
 }
 
 void Sessions::Load() {
-  tables_.engine().Scan(Table::kSession, {}, {}, [this](std::string_view key, const Bytes& value) {
+  tables_.Scan(Table::kSession, [this](std::string_view key, std::string_view value) {
     Reader k(key);
     const auto lease = static_cast<std::int64_t>(k.GetOrdered64());
-    Reader r(value.view());
+    Reader r(value);
     CHECK(r.Get8() == kFormatVersion && r.Get8() == kKindLease) << "session " << lease << " is of a newer format";
     Session session;
     session.ttl = r.GetSigned();
     session.deadline_ns = r.Get64();
     CHECK(k.Done() && r.Done()) << "the record of session " << lease << " is damaged";
     AddToViews(lease, std::move(session));
-    return true;
   });
-  tables_.engine().Scan(Table::kSessionKey, {}, {}, [this](std::string_view key, const Bytes&) {
+  tables_.Scan(Table::kSessionKey, [this](std::string_view key, std::string_view) {
     Reader k(key);
     const auto lease = static_cast<std::int64_t>(k.GetOrdered64());
     const auto session = sessions_.find(lease);
@@ -71,7 +70,6 @@ void Sessions::Load() {
     const auto [owner, fresh] = owner_.emplace(std::string(k.rest()), lease);
     CHECK(fresh) << "a key is attached to the sessions " << lease << " and " << owner->second;
     session->second.keys.insert(owner->first);
-    return true;
   });
 }
 

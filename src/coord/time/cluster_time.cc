@@ -25,7 +25,7 @@ std::string Encode(std::uint64_t time_ns) {
 }  // namespace
 
 ClusterTime::ClusterTime(Tables& tables) : tables_(tables) {
-  const std::optional<Bytes> stored = tables_.engine().Get(store::Table::kTime, kKey);
+  const std::optional<Bytes> stored = tables_.Get(store::Table::kTime, kKey);
   if (!stored) return;
   Reader r(stored->view());
   CHECK(r.Get8() == 1) << "the table of time is of a newer format";

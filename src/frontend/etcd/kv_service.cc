@@ -21,6 +21,7 @@ void ToWire(const coord::CompactResponse&, etcdserverpb::CompactionResponse*) {}
 template <class Wire, class Response>
 void KvService::ProposeAndAnswer(std::size_t message_size, coord::CommandBody body, const Reply& reply) {
   if (message_size > wiring_.options.max_request_bytes) return reply.Fail(RequestTooLarge());
+  if (const Status reads = wiring_.backend.machine().CheckReadBytes(body); !reads.ok()) return reply.Fail(reads);
   ProposeThen(wiring_.backend, std::move(body), reply, [this, reply](const coord::CommandOutcome& outcome) {
     Wire wire;
     ToWire(std::get<Response>(outcome.body), &wire);
@@ -37,12 +38,12 @@ void KvService::Range(std::string_view message, const Reply& reply) {
   coord::RangeRequest request = FromWire(&wire);
   if (const Status checked = coord::CheckRange(request); !checked.ok()) return reply.Fail(checked);
   WhenReadable(wiring_.backend, serializable, reply, [this, reply, request = std::move(request)] {
-    const coord::Machine& machine = wiring_.backend.machine();
-    const Result<coord::RangeResponse> response = machine.Range(request);
-    if (!response.ok()) return reply.Fail(response.status());
-    etcdserverpb::ResponseHeader header;
-    FillHeader(wiring_.backend, machine.revision(), &header);
-    reply.SendEncoded(EncodeRangeResponse(header, *response));
+    wiring_.backend.machine().ReadRange(request, [this, reply](const Result<coord::RangeResponse>& response) {
+      if (!response.ok()) return reply.Fail(response.status());
+      etcdserverpb::ResponseHeader header;
+      FillHeader(wiring_.backend, wiring_.backend.machine().revision(), &header);
+      reply.SendEncoded(EncodeRangeResponse(header, *response));
+    });
   });
 }
 
@@ -73,7 +74,9 @@ void KvService::Txn(std::string_view message, const Reply& reply) {
   if (!checked.ok()) return reply.Fail(checked);
   if (coord::IsReadOnly(request)) return ReadTxn(request, serializable, reply);
   if (message.size() > wiring_.options.max_request_bytes) return reply.Fail(RequestTooLarge());
-  ProposeThen(wiring_.backend, std::move(request), reply, [this, reply](const coord::CommandOutcome& outcome) {
+  coord::CommandBody body = std::move(request);
+  if (const Status reads = wiring_.backend.machine().CheckReadBytes(body); !reads.ok()) return reply.Fail(reads);
+  ProposeThen(wiring_.backend, std::move(body), reply, [this, reply](const coord::CommandOutcome& outcome) {
     Arena answers;
     auto* answer = Arena::CreateMessage<etcdserverpb::TxnResponse>(&answers);
     ToWire(std::get<coord::TxnResponse>(outcome.body), outcome.revision, answer);
@@ -84,21 +87,22 @@ void KvService::Txn(std::string_view message, const Reply& reply) {
 
 void KvService::ReadTxn(const coord::TxnRequest& request, bool serializable, const Reply& reply) {
   WhenReadable(wiring_.backend, serializable, reply, [this, reply, request] {
-    const coord::Machine& machine = wiring_.backend.machine();
-    const Result<coord::TxnResponse> response = machine.ReadTxn(request);
-    if (!response.ok()) return reply.Fail(response.status());
-    Arena arena;
-    auto* answer = Arena::CreateMessage<etcdserverpb::TxnResponse>(&arena);
-    ToWire(*response, machine.revision(), answer);
-    FillHeader(wiring_.backend, machine.revision(), answer->mutable_header());
-    reply.Send(*answer);
+    wiring_.backend.machine().ReadTxn(request, [this, reply](const Result<coord::TxnResponse>& response) {
+      if (!response.ok()) return reply.Fail(response.status());
+      const Revision revision = wiring_.backend.machine().revision();
+      Arena arena;
+      auto* answer = Arena::CreateMessage<etcdserverpb::TxnResponse>(&arena);
+      ToWire(*response, revision, answer);
+      FillHeader(wiring_.backend, revision, answer->mutable_header());
+      reply.Send(*answer);
+    });
   });
 }
 
 void KvService::Compact(std::string_view message, const Reply& reply) {
   etcdserverpb::CompactionRequest wire;
   if (!ParseRequest(message, &wire, reply)) return;
-  // `physical` asks for an answer after the records are gone; apply removes them before it answers anyway.
+  // `physical` asks for an answer after the records are gone. They go in the background here, which no reader can see.
   ProposeAndAnswer<etcdserverpb::CompactionResponse, coord::CompactResponse>(
       message.size(), coord::CompactRequest{.revision = wire.revision()}, reply);
 }

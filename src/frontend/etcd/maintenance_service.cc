@@ -45,27 +45,27 @@ void MaintenanceService::Alarm(std::string_view message, const Reply& reply) {
 void MaintenanceService::Hash(std::string_view message, const Reply& reply) {
   etcdserverpb::HashRequest wire;
   if (!ParseRequest(message, &wire, reply)) return;
-  const coord::Machine& machine = wiring_.backend.machine();
-  const Result<coord::HashKv> hash = machine.Hash(0);
-  if (!hash.ok()) return reply.Fail(hash.status());
-  etcdserverpb::HashResponse answer;
-  FillHeader(wiring_.backend, machine.revision(), answer.mutable_header());
-  answer.set_hash(hash->hash);
-  reply.Send(answer);
+  wiring_.backend.machine().ReadHash(0, [this, reply](const Result<coord::HashKv>& hash) {
+    if (!hash.ok()) return reply.Fail(hash.status());
+    etcdserverpb::HashResponse answer;
+    FillHeader(wiring_.backend, wiring_.backend.machine().revision(), answer.mutable_header());
+    answer.set_hash(hash->hash);
+    reply.Send(answer);
+  });
 }
 
 void MaintenanceService::HashKv(std::string_view message, const Reply& reply) {
   etcdserverpb::HashKVRequest wire;
   if (!ParseRequest(message, &wire, reply)) return;
-  const coord::Machine& machine = wiring_.backend.machine();
-  const Result<coord::HashKv> hash = machine.Hash(wire.revision());
-  if (!hash.ok()) return reply.Fail(hash.status());
-  etcdserverpb::HashKVResponse answer;
-  FillHeader(wiring_.backend, machine.revision(), answer.mutable_header());
-  answer.set_hash(hash->hash);
-  answer.set_compact_revision(hash->compact_revision > 0 ? hash->compact_revision : -1);  // -1: never compacted
-  answer.set_hash_revision(hash->hash_revision);
-  reply.Send(answer);
+  wiring_.backend.machine().ReadHash(wire.revision(), [this, reply](const Result<coord::HashKv>& hash) {
+    if (!hash.ok()) return reply.Fail(hash.status());
+    etcdserverpb::HashKVResponse answer;
+    FillHeader(wiring_.backend, wiring_.backend.machine().revision(), answer.mutable_header());
+    answer.set_hash(hash->hash);
+    answer.set_compact_revision(hash->compact_revision > 0 ? hash->compact_revision : -1);  // -1: never compacted
+    answer.set_hash_revision(hash->hash_revision);
+    reply.Send(answer);
+  });
 }
 
 void MaintenanceService::AuthStatus(std::string_view message, const Reply& reply) {

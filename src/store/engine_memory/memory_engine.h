@@ -1,55 +1,73 @@
-// MemoryEngine: an Engine that models RocksDB without its own log: an applied image, a flushed image, and nothing else.
+// MemoryEngine: an Engine that models one on a disk. MemoryStorage is the disk: it outlives the engine, as a data
+// directory outlives a process, and holds what was made durable.
 //
-// Made by server/ (at this stage, where the log is replayed at every start and nothing is ever flushed), by the
-// simulator, which flushes and crashes it, and by tests. Thread rule: the owner's thread. A visitor of Scan must not
-// write.
+// Made by the simulator, whose hooks draw how long things take and whether they fail, and by tests. Thread rule: the
+// owner's thread; everything runs on it.
 //
-// Invariants: flushed() <= applied(), but right after a crash, where they are equal. A flush saves the image as it was
-// when the flush began, as a whole, with its applied index; a failed flush changes nothing.
+// A crash is the engine's destruction: batches under way are gone, or durable without anyone having been told. What a
+// view or a crash sees is always the image after a whole batch.
 #pragma once
 
 #include <functional>
 #include <map>
-#include <optional>
+#include <memory>
 #include <string>
-#include <string_view>
 
 #include "absl/container/btree_map.h"
 #include "store/engine.h"
-#include "store/engine_memory/record_table.h"
 
 namespace quorate::store {
 
-class MemoryEngine final : public Engine {
+class MemoryStorage {
  public:
-  void Write(EngineBatch batch) override;
-  std::optional<Bytes> Get(Table table, std::string_view key) const override;
-  void Scan(Table table, std::string_view begin, std::string_view end,
-            const std::function<bool(std::string_view key, const Bytes& value)>& visit) const override;
-  LogIndex applied() const override { return applied_.index; }
-  LogIndex flushed() const override { return flushed_.index; }
-
-  void BeginFlush();            // REQUIRES no flush to be under way
-  void FinishFlush(bool good);  // REQUIRES one
-  void Flush();                 // both at once
-  void Crash();                 // the applied image becomes the flushed one again; a flush under way is lost
-
- private:
-  // Copying one shares every value.
   struct Image {
-    RecordTable records;                                                       // kKv
-    std::map<Table, absl::btree_map<std::string, Bytes, std::less<>>> tables;  // all but kKv
-    LogIndex index;
+    std::map<Table, absl::btree_map<std::string, Bytes, std::less<>>> tables;
+    LogIndex applied;
   };
 
-  void WriteRecord(TableWrite write);
-  void WriteOther(TableWrite write);
-  void ScanRecords(std::string_view begin, std::string_view end,
-                   const std::function<bool(std::string_view key, const Bytes& value)>& visit) const;
+  const std::shared_ptr<const Image> image() const { return image_; }
+  void Apply(EngineBatch batch);
+  void Replace(Image image) { image_ = std::make_shared<Image>(std::move(image)); }
 
-  Image applied_;
-  Image flushed_;
-  std::optional<Image> flushing_;
+ private:
+  std::shared_ptr<Image> image_ = std::make_shared<Image>();  // copied before a change when a view shares it
+};
+
+// Empty ones mean: at the executor's next turn, and good.
+struct MemoryEngineHooks {
+  std::function<std::uint64_t(const EngineBatch& batch)> write_delay_ns;
+  std::function<Status(const EngineBatch& batch)> write_fate;
+  std::function<std::uint64_t()> read_delay_ns;
+  std::function<Status()> read_fate;
+};
+
+class MemoryEngine final : public Engine {
+ public:
+  MemoryEngine(MemoryStorage& storage, env::Executor& executor, MemoryEngineHooks hooks = {});
+  ~MemoryEngine() override;
+
+  env::Executor& executor() override { return executor_; }
+  void Write(std::function<EngineBatch()> build, std::function<void(Status)> done) override;
+  void Read(std::shared_ptr<const EngineView> view, Work work, std::function<void(Status)> done) override;
+  std::shared_ptr<const EngineView> Pin() override;
+  LogIndex flushed() const override { return flushed_; }
+  std::unique_ptr<EngineInstall> BeginInstall(LogIndex last) override;
+  EngineStats stats() const override { return stats_; }
+
+ private:
+  class Install;
+
+  // Runs `task` after a delay, unless the engine is gone by then.
+  void Later(std::uint64_t delay_ns, std::function<void()> task);
+  void Finish(EngineBatch batch, const std::function<void(EngineBatch)>& apply, std::function<void(Status)> done);
+
+  MemoryStorage& storage_;
+  env::Executor& executor_;
+  const MemoryEngineHooks hooks_;
+  LogIndex flushed_;
+  bool writing_ = false;
+  EngineStats stats_;
+  std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
 };
 
 }  // namespace quorate::store
