@@ -76,7 +76,7 @@ InstallSink::InstallSink(store::WriteBuffer& old, LogIndex last, std::function<S
     : old_(&old), engine_(old.engine()), last_(last), flip_(std::move(flip)) {}
 
 InstallSink::~InstallSink() {
-  if (old_ != nullptr && install_ != nullptr) old_->Resume();
+  if (old_ != nullptr) old_->Resume();
 }
 
 Status InstallSink::Check(const SnapshotRow& row) {

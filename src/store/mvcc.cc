@@ -152,7 +152,7 @@ Status Store::LoadAll() {
   }
   if (options_.progress) options_.progress(records, expected);
   parts_.revision = std::max(parts_.revision, parts_.compact_revision);
-  parts_.buffer.set_oldest_revision(parts_.revision + 1);
+  parts_.buffer.set_oldest_revision(records == 0 && parts_.revision == 1 ? 0 : parts_.revision + 1);
   compactor_.Wake();
   return {};
 }

@@ -174,6 +174,7 @@ void WriteBuffer::WriteNext() {
 void WriteBuffer::OnWritten(const Status& status) {
   if (writing_ == Writing::kStopping) {
     if (status.ok()) backlog_bytes_ -= batches_[written_++]->bytes;
+    writing_ = Writing::kStopped;
     return Stopped();
   }
   writing_ = Writing::kNo;
@@ -195,15 +196,15 @@ void WriteBuffer::Stop(std::function<void()> done) {
   waiters_.push_back({kStopSequence, [done = std::move(done)](const Status&) { done(); }});
   if (writing_ == Writing::kYes) {
     writing_ = Writing::kStopping;
-  } else {
-    engine_.executor().Post([this, alive = std::weak_ptr<const bool>(alive_)] {
-      if (!alive.expired()) Stopped();
-    });
+    return;
   }
+  writing_ = Writing::kStopped;
+  engine_.executor().Post([this, alive = std::weak_ptr<const bool>(alive_)] {
+    if (!alive.expired()) Stopped();
+  });
 }
 
 void WriteBuffer::Stopped() {
-  writing_ = Writing::kStopped;
   std::vector<Waiter> told;
   std::erase_if(waiters_, [&](Waiter& waiter) {
     if (waiter.sequence != kStopSequence) return false;
@@ -214,6 +215,7 @@ void WriteBuffer::Stopped() {
 }
 
 void WriteBuffer::Resume() {
+  if (writing_ == Writing::kStopping) writing_ = Writing::kYes;
   if (writing_ != Writing::kStopped) return;
   writing_ = Writing::kNo;
   WriteNext();
