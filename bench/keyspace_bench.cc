@@ -1,13 +1,14 @@
-// What the keyspace costs on a disk: loads keys and revisions into RocksDB through the write buffer, opens them again, reads
-// cold values, and compacts. Prints one line per step. `ninja keyspace_bench` builds it, it is part of no other target.
+// What the keyspace costs on a disk: loads keys and revisions into RocksDB through the write buffer, opens them again,
+// reads cold values, and compacts. Prints one line per step. `ninja keyspace_bench` builds it, it is part of no other
+// target.
 //   keyspace_bench DIRECTORY KEYS REVISIONS_PER_KEY VALUE_BYTES MEMORY_MIB
 #include <unistd.h>
 
 #include <chrono>
-#include <ctime>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <fstream>
 #include <memory>
 #include <string>

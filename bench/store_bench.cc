@@ -1,5 +1,5 @@
-// What Mvcc over the memory engine costs: CPU per put and read. bench/keyspace_bench.cc measures it on a disk. Not part of
-// the default build: `ninja store_bench && build/release/src/store/store_bench`.
+// What Mvcc over the memory engine costs: CPU per put and read. bench/keyspace_bench.cc measures it on a disk. Not part
+// of the default build: `ninja store_bench && build/release/src/store/store_bench`.
 #include <benchmark/benchmark.h>
 
 #include <cstdint>
@@ -29,8 +29,7 @@ std::uint64_t Scatter(std::uint64_t number, std::uint64_t bound) {
 
 class Loaded {
  public:
-  explicit Loaded(std::uint64_t keys)
-      : engine_(storage_, executor_), buffer_(engine_), mvcc_(*Mvcc::Open(buffer_)) {
+  explicit Loaded(std::uint64_t keys) : engine_(storage_, executor_), buffer_(engine_), mvcc_(*Mvcc::Open(buffer_)) {
     for (std::uint64_t i = 0; i < keys; ++i) Put(Key(Scatter(i, keys)));
   }
   void Put(const std::string& key) {

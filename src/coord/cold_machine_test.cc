@@ -1,5 +1,5 @@
-// A machine whose values are on the disk: what entries read is brought in before they are applied, reads come back later,
-// and nothing of it shows.
+// A machine whose values are on the disk: what entries read is brought in before they are applied, reads come back
+// later, and nothing of it shows.
 #include <gmock/gmock.h>
 
 #include "coord/kv/kv_executor.h"

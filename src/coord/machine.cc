@@ -19,9 +19,8 @@ namespace quorate::coord {
 namespace {
 
 constexpr int kReadAttemptsMax = 100;
-constexpr std::uint64_t kRetryNs = 100'000'000;     // after a read that failed
+constexpr std::uint64_t kRetryNs = 100'000'000;      // after a read that failed
 constexpr std::uint64_t kEntriesPerBalance = 1'024;  // between two looks at how large the index has become
-
 
 class GroupMachine final : public Machine {
  public:
@@ -39,7 +38,7 @@ class GroupMachine final : public Machine {
   std::shared_ptr<replica::SnapshotSource> OpenSnapshot() override;
   std::unique_ptr<replica::SnapshotSink> BeginInstall(LogIndex last) override;
   void Stamp(std::string& command, std::uint64_t monotonic_ns, std::int64_t wall_ns) override {
-    StampCommand(command, state_->time.Stamp(monotonic_ns), wall_ns);
+    StampCommand(command, state_->cluster_time.Stamp(monotonic_ns), wall_ns);
   }
   void OnLeadership(const consensus::Leadership& leadership, std::uint64_t monotonic_ns) override;
   std::uint64_t StateHash() const override { return state_->buffer->local().hash; }
@@ -53,7 +52,7 @@ class GroupMachine final : public Machine {
   Result<RangeResponse> Range(const RangeRequest& request) const override { return RangeWith(request, nullptr); }
   Result<TxnResponse> ReadTxn(const TxnRequest& request) const override { return ReadTxnWith(request, nullptr); }
   std::optional<LeaseInfo> Lease(std::int64_t id, bool with_keys) const override {
-    return state_->sessions.Find(id, with_keys, state_->time.known());
+    return state_->sessions.Find(id, with_keys, state_->cluster_time.known());
   }
   std::vector<std::int64_t> Leases() const override { return state_->sessions.All(); }
   Result<HashKv> Hash(Revision at) const override;
@@ -81,11 +80,11 @@ class GroupMachine final : public Machine {
   void Execute(const TxnRequest& txn, CommandOutcome* outcome) { ExecuteKv(txn, outcome); }
   void Execute(const CompactRequest& compact, CommandOutcome* outcome);
   void Execute(const LeaseGrantRequest& grant, CommandOutcome* outcome) {
-    Settle(state_->sessions.Grant(grant, state_->time.applied()), outcome);
+    Settle(state_->sessions.Grant(grant, state_->cluster_time.applied()), outcome);
   }
   void Execute(const LeaseRevokeRequest& revoke, CommandOutcome* outcome);
   void Execute(const LeaseRenewRequest& renew, CommandOutcome* outcome) {
-    outcome->body = state_->sessions.Renew(renew, state_->time.applied());
+    outcome->body = state_->sessions.Renew(renew, state_->cluster_time.applied());
   }
   void Execute(const ExpireRequest& expire, CommandOutcome* outcome);
   void Execute(const AdvanceTime&, CommandOutcome* outcome) { outcome->body = AdvanceTimeResponse{}; }
@@ -175,16 +174,17 @@ bool GroupMachine::Prepare(const consensus::Entry& entry, std::function<void()> 
     mvcc().Pin(prepared_.reads);
     return true;
   }
-  CHECK(++prepared_.attempts < kReadAttemptsMax) << "entry " << entry.index.value << " reads records that are not there";
+  CHECK(++prepared_.attempts < kReadAttemptsMax)
+      << "entry " << entry.index.value << " reads records that are not there";
   if (prepared_.reads == nullptr) prepared_.reads = std::make_shared<store::ReadSet>(std::move(first));
-  mvcc().Load(prepared_.reads, [this, ready = std::move(ready),
-                                alive = std::weak_ptr<const bool>(alive_)](const Status& status) {
-    if (alive.expired()) return;
-    if (status.ok()) return ready();
-    engine_.executor().After(kRetryNs, [ready, alive] {
-      if (!alive.expired()) ready();
-    });
-  });
+  mvcc().Load(prepared_.reads,
+              [this, ready = std::move(ready), alive = std::weak_ptr<const bool>(alive_)](const Status& status) {
+                if (alive.expired()) return;
+                if (status.ok()) return ready();
+                engine_.executor().After(kRetryNs, [ready, alive] {
+                  if (!alive.expired()) ready();
+                });
+              });
   return false;
 }
 
@@ -210,11 +210,10 @@ std::unique_ptr<replica::Outcome> GroupMachine::Apply(const consensus::Entry& en
   auto outcome = std::make_unique<CommandOutcome>();
   if (entry.kind == consensus::EntryKind::kCommand) {
     const bool prepared = prepared_.index == entry.index && prepared_.command;
-    Result<Command> command =
-        prepared ? Result<Command>(*std::move(prepared_.command)) : DecodeCommand(entry.payload);
+    Result<Command> command = prepared ? Result<Command>(*std::move(prepared_.command)) : DecodeCommand(entry.payload);
     CHECK(command.ok()) << "entry " << entry.index.value << ": " << command.status().message()
                         << "; skipping it would make this member differ from the others";
-    state_->time.Apply(command->envelope.cluster_time_ns);
+    state_->cluster_time.Apply(command->envelope.cluster_time_ns);
     outcome->status = state_->admission.AdmitCommand(*command);
     if (outcome->status.ok()) {
       std::visit([&](const auto& body) { Execute(body, outcome.get()); }, command->body);
@@ -255,7 +254,7 @@ void GroupMachine::Execute(const LeaseRevokeRequest& revoke, CommandOutcome* out
 
 void GroupMachine::Execute(const ExpireRequest& expire, CommandOutcome* outcome) {
   mvcc().Begin();
-  outcome->body = state_->sessions.Expire(expire, state_->time.applied());
+  outcome->body = state_->sessions.Expire(expire, state_->cluster_time.applied());
   CommitKv();
 }
 
@@ -268,17 +267,17 @@ void GroupMachine::Execute(const RaiseFeatureLevel& raise, CommandOutcome* outco
 }
 
 void GroupMachine::OnLeadership(const consensus::Leadership& leadership, std::uint64_t monotonic_ns) {
-  const bool led = state_->time.leads();
-  state_->time.OnLeadership(leadership.role == consensus::Role::kLeader, monotonic_ns);
+  const bool led = state_->cluster_time.leads();
+  state_->cluster_time.OnLeadership(leadership.role == consensus::Role::kLeader, monotonic_ns);
   if (!led) expiry_.Reset();
 }
 
 // Idle time is logged only while it matters to somebody: without it, a new leader would start from the last write and
 // every lease would live longer by the whole idle time.
 std::vector<Command> GroupMachine::Due(std::uint64_t monotonic_ns) {
-  if (!state_->time.leads() || state_->sessions.empty()) return {};
-  std::vector<Command> due = expiry_.Due(state_->sessions, state_->time.Project(monotonic_ns), monotonic_ns);
-  if (due.empty() && monotonic_ns >= state_->time.last_stamp_monotonic_ns() + options_.time_interval_ns) {
+  if (!state_->cluster_time.leads() || state_->sessions.empty()) return {};
+  std::vector<Command> due = expiry_.Due(state_->sessions, state_->cluster_time.Project(monotonic_ns), monotonic_ns);
+  if (due.empty() && monotonic_ns >= state_->cluster_time.last_stamp_monotonic_ns() + options_.time_interval_ns) {
     due.push_back({Envelope{}, AdvanceTime{}});
   }
   return due;
@@ -294,7 +293,8 @@ Result<RangeResponse> GroupMachine::RangeWith(const RangeRequest& request, store
 Result<TxnResponse> GroupMachine::ReadTxnWith(const TxnRequest& request, store::ReadSet* reads) const {
   CHECK(IsReadOnly(request)) << "a transaction that writes goes through the log";
   RETURN_IF_ERROR(CheckTxn(request, std::numeric_limits<std::size_t>::max()));
-  for (const Compare& compare : request.compares) RETURN_IF_ERROR(state_->admission.AdmitRead(compare.key, compare.end));
+  for (const Compare& compare : request.compares)
+    RETURN_IF_ERROR(state_->admission.AdmitRead(compare.key, compare.end));
   for (const auto* branch : {&request.success, &request.failure}) {
     for (const RequestOp& op : *branch) {
       const auto& range = std::get<RangeRequest>(op);
@@ -320,7 +320,8 @@ void GroupMachine::Answer(std::function<Result<Response>(store::ReadSet*)> attem
     if (alive.expired()) return done(Status::Unavailable("the server is stopping"));
     Result<Response> response = attempt(reads.get());
     if (!response.ok() || reads->missing.empty()) return done(std::move(response));
-    if (attempts == kReadAttemptsMax) return done(Status::DataLoss("the index names records that the disk does not hold"));
+    if (attempts == kReadAttemptsMax)
+      return done(Status::DataLoss("the index names records that the disk does not hold"));
     Answer<Response>(std::move(attempt), std::move(reads), attempts + 1, std::move(done));
   });
 }

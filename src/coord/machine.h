@@ -32,8 +32,8 @@ struct MachineOptions {
   std::int64_t min_lease_ttl = 2;                      // seconds; etcd: ceil(1.5 election timeouts of 1 s)
   std::uint64_t time_interval_ns = 1'000'000'000;      // with leases alive, cluster time is logged at least this often
   std::uint32_t feature_level_max = kFeatureLevelMax;  // what this build knows; less only in tests
-  // What the keyspace may take in memory: index, cache, what is not yet durable, the recent past. 0 = no bound. The index
-  // has no bound of its own: the cache gives way to it, down to an eighth.
+  // What the keyspace may take in memory: index, cache, what is not yet durable, the recent past. 0 = no bound. The
+  // index has no bound of its own: the cache gives way to it, down to an eighth.
   std::uint64_t memory_bytes = 0;
   store::WriteBufferOptions buffer;  // its own bounds are taken out of memory_bytes when that is given
   // Called now and then while opening: records read, of how many (0 = not known).
@@ -57,8 +57,8 @@ struct MachineStats {
 
 class Machine : public replica::StateMachine {
  public:
-  // Over what the engine holds: applied() is then its flushed index, and the log is replayed from there. Blocks while it
-  // reads the records (not the values). DataLoss: the keyspace is damaged.
+  // Over what the engine holds: applied() is then its flushed index, and the log is replayed from there. Blocks while
+  // it reads the records (not the values). DataLoss: the keyspace is damaged.
   static Result<std::unique_ptr<Machine>> Open(MachineOptions options, store::Engine& engine);
   // REQUIRES a good engine.
   static std::unique_ptr<Machine> Make(MachineOptions options, store::Engine& engine);

@@ -1,6 +1,6 @@
 // MachineHarness: a Machine over the memory engine that is fed through the encoded log, as a group would. For tests of
-// coord/ only. Entries are prepared before they are applied, and after each the background runs until it has nothing left
-// to do. What the memory bounds leave cold is read from the engine.
+// coord/ only. Entries are prepared before they are applied, and after each the background runs until it has nothing
+// left to do. What the memory bounds leave cold is read from the engine.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -15,9 +15,9 @@
 #include "coord/command.h"
 #include "coord/machine.h"
 #include "coord/tables.h"
-#include "store/state_hash.h"
-#include "env/disk_testing.h"
 #include "store/engine_memory/memory_engine.h"
+#include "store/executor_testing.h"
+#include "store/state_hash.h"
 
 namespace quorate::coord {
 

@@ -145,16 +145,15 @@ void InstallSink::Finish(std::uint64_t state_hash, std::function<void(Status)> d
     engine_.executor().Post([done = std::move(done), checked] { done(checked); });
     return;
   }
-  std::vector<store::TableWrite> rows = {
-      {Table::kLocal, std::string(store::LocalState::kKey), Bytes(local_.Encode())}};
-  install_->Finish(std::move(rows), [this, done = std::move(done),
-                                     alive = std::weak_ptr<const bool>(alive_)](const Status& status) {
-    if (alive.expired()) return;
-    if (!status.ok()) return done(status);
-    install_.reset();
-    old_ = nullptr;
-    done(flip_());
-  });
+  std::vector<store::TableWrite> rows = {{Table::kLocal, std::string(store::LocalState::kKey), Bytes(local_.Encode())}};
+  install_->Finish(std::move(rows),
+                   [this, done = std::move(done), alive = std::weak_ptr<const bool>(alive_)](const Status& status) {
+                     if (alive.expired()) return;
+                     if (!status.ok()) return done(status);
+                     install_.reset();
+                     old_ = nullptr;
+                     done(flip_());
+                   });
 }
 
 }  // namespace quorate::coord

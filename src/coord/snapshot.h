@@ -2,8 +2,8 @@
 //
 // Made by Machine. Thread rule: the executor's thread; rows are read and written in the engine's pool.
 //
-// The rows are all replicated tables, in order, preceded by the row of kLocal with the source's bookkeeping: with it the
-// sink can check that the rows have the state hash. Every value is checked against the checksum in its record.
+// The rows are all replicated tables, in order, preceded by the row of kLocal with the source's bookkeeping: with it
+// the sink can check that the rows have the state hash. Every value is checked against the checksum in its record.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// Snapshots of the machine: what a source gives and a sink makes of it, on machines whose values are mostly on the disk.
+// Snapshots of the machine: what a source gives and a sink makes of it, on machines whose values are mostly on the
+// disk.
 #include "coord/snapshot.h"
 
 #include <gmock/gmock.h>
@@ -27,7 +28,8 @@ class SnapshotTest : public testing::Test {
   SnapshotTest() : from_(Tight()), to_(Tight()) {
     from_.time_ns = kSecond;
     from_.Apply(LeaseGrantRequest{7, 100});
-    for (int i = 0; i < 40; ++i) from_.Put(Numbered("k", i % 15), Numbered(i % 2 == 0 ? kLarge : "", i), i % 4 == 0 ? 7 : 0);
+    for (int i = 0; i < 40; ++i)
+      from_.Put(Numbered("k", i % 15), Numbered(i % 2 == 0 ? kLarge : "", i), i % 4 == 0 ? 7 : 0);
     from_.Delete("k3");
     from_.Apply(CompactRequest{20});
     from_.Apply(PublishMember{ReplicaId(2), "n2", {"http://b:1"}, {}});

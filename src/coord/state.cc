@@ -28,7 +28,7 @@ State::State(const MachineOptions& options, std::unique_ptr<store::WriteBuffer> 
     : buffer(std::move(opened_buffer)),
       mvcc(std::move(opened_mvcc)),
       tables(*buffer),
-      time(tables),
+      cluster_time(tables),
       sessions(tables, *mvcc, options.min_lease_ttl),
       members(tables),
       alarms(tables),

@@ -30,7 +30,7 @@ struct State {
   std::unique_ptr<store::WriteBuffer> buffer;
   std::unique_ptr<store::Mvcc> mvcc;
   Tables tables;
-  ClusterTime time;
+  ClusterTime cluster_time;
   Sessions sessions;
   Members members;
   Alarms alarms;

@@ -219,13 +219,13 @@ std::optional<store::HistoryChunk> AppliedWatchHub::NextHistory() {
   }
   if (disk_.under_way) return std::nullopt;
   disk_.under_way = true;
-  mvcc_->LoadHistory(from, delivered_, kPumpEventsMax, kChunkBytesMax,
-                     [this, life = std::weak_ptr<const bool>(disk_.life),
-                      on_read = OnRead()](Result<store::HistoryChunk> chunk) {
-                       if (life.expired()) return;
-                       if (chunk.ok()) disk_.history = *std::move(chunk);
-                       on_read(chunk.status());
-                     });
+  mvcc_->LoadHistory(
+      from, delivered_, kPumpEventsMax, kChunkBytesMax,
+      [this, life = std::weak_ptr<const bool>(disk_.life), on_read = OnRead()](Result<store::HistoryChunk> chunk) {
+        if (life.expired()) return;
+        if (chunk.ok()) disk_.history = *std::move(chunk);
+        on_read(chunk.status());
+      });
   return std::nullopt;
 }
 

@@ -66,7 +66,7 @@ struct ServeConfig {
   std::string advertise_etcd;      // URL
   std::uint64_t snapshot_rate_bytes = 0;  // a second, of snapshots sent to other members; 0 = no limit
   std::uint64_t log_retention_ns = 0;     // how long released segments of the log are kept; 0 = not at all
-  std::uint64_t memory_bytes = 0;  // for the keyspace: index, cache, what is not yet durable, the engine's own
+  std::uint64_t memory_bytes = 0;         // for the keyspace: index, cache, what is not yet durable, the engine's own
 };
 
 // INVALID_ARGUMENT names the flag and what to write instead.

@@ -48,9 +48,9 @@ class Compactor {
 
   MvccParts& parts_;
   bool running_ = false;
-  Revision first_ = 0;   // the pass covers the records of [first_, at_]
+  Revision first_ = 0;  // the pass covers the records of [first_, at_]
   Revision at_ = 0;
-  RecordKey next_;       // not yet read
+  RecordKey next_;  // not yet read
 };
 
 }  // namespace quorate::store

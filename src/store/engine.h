@@ -49,9 +49,10 @@ enum class Table : std::uint8_t {
 };
 
 // Every table that is replicated, ascending.
-inline constexpr Table kReplicatedTables[] = {
-    Table::kMeta, Table::kZnode, Table::kConsul,     Table::kSession, Table::kSessionKey, Table::kLock, Table::kIntent,
-    Table::kDedup, Table::kMembership, Table::kTime, Table::kAlarm,      Table::kKv,      Table::kValue};
+inline constexpr Table kReplicatedTables[] = {Table::kMeta,       Table::kZnode, Table::kConsul, Table::kSession,
+                                              Table::kSessionKey, Table::kLock,  Table::kIntent, Table::kDedup,
+                                              Table::kMembership, Table::kTime,  Table::kAlarm,  Table::kKv,
+                                              Table::kValue};
 
 struct TableWrite {
   Table table = Table::kLocal;
@@ -75,7 +76,8 @@ class EngineView {
   virtual ~EngineView() = default;
   virtual Result<std::optional<Bytes>> Get(Table table, std::string_view key) const = 0;
   // One answer per key, in the order of `keys`.
-  virtual Result<std::vector<std::optional<Bytes>>> MultiGet(Table table, const std::vector<std::string>& keys) const = 0;
+  virtual Result<std::vector<std::optional<Bytes>>> MultiGet(Table table,
+                                                             const std::vector<std::string>& keys) const = 0;
   // Calls `visit` for every pair with begin <= key < end (end empty = to the table's end), ascending, until it returns
   // false.
   virtual Status Scan(Table table, std::string_view begin, std::string_view end,

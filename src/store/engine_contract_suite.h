@@ -38,8 +38,11 @@ class EngineContract : public testing::TestWithParam<EngineMaker> {
   Engine& engine() { return under_test_->engine(); }
   Status Write(std::uint64_t index, std::vector<TableWrite> writes, std::vector<TableRange> erased = {}) {
     std::optional<Status> answer;
-    engine().Write([index, writes, erased] { return EngineBatch{LogIndex(index), writes, erased}; },
-                   [&](Status status) { answer = std::move(status); });
+    engine().Write(
+        [index, writes, erased] {
+          return EngineBatch{LogIndex(index), writes, erased};
+        },
+        [&](Status status) { answer = std::move(status); });
     EXPECT_FALSE(answer.has_value()) << "answered from inside the call";
     EXPECT_TRUE(under_test_->RunUntil([&] { return answer.has_value(); }));
     return *answer;
@@ -142,9 +145,9 @@ TEST_P(EngineContract, SeveralKeysAreReadAtOnceInTheirOrder) {
 TEST_P(EngineContract, AViewStaysAsItWasPinned) {
   ASSERT_TRUE(Write(1, {Set(Table::kMeta, "a", "1"), Set(Table::kKv, Key(2), "old")}).ok());
   const std::shared_ptr<const EngineView> view = engine().Pin();
-  ASSERT_TRUE(Write(2, {Set(Table::kMeta, "a", "2"), {Table::kKv, Key(2), std::nullopt}, Set(Table::kKv, Key(3), "new")},
-                    {})
-                  .ok());
+  ASSERT_TRUE(
+      Write(2, {Set(Table::kMeta, "a", "2"), {Table::kKv, Key(2), std::nullopt}, Set(Table::kKv, Key(3), "new")}, {})
+          .ok());
   EXPECT_EQ(All(*view, Table::kMeta), (Pairs{{"a", "1"}}));
   EXPECT_EQ(All(*view, Table::kKv), (Pairs{{Key(2), "old"}}));
   EXPECT_EQ(All(Table::kKv), (Pairs{{Key(3), "new"}}));
@@ -157,14 +160,15 @@ TEST_P(EngineContract, WorkReadsItsViewOrOnePinnedForIt) {
   std::string seen;
   int answers = 0;
   const auto read = [&](std::shared_ptr<const EngineView> view) {
-    engine().Read(std::move(view),
-                  [&seen](const EngineView& v) -> Status {
-                    const Result<std::optional<Bytes>> value = v.Get(Table::kMeta, "a");
-                    if (!value.ok()) return value.status();
-                    seen = (*value)->ToString();
-                    return {};
-                  },
-                  [&answers](const Status& status) { answers += status.ok() ? 1 : 100; });
+    engine().Read(
+        std::move(view),
+        [&seen](const EngineView& v) -> Status {
+          const Result<std::optional<Bytes>> value = v.Get(Table::kMeta, "a");
+          if (!value.ok()) return value.status();
+          seen = (*value)->ToString();
+          return {};
+        },
+        [&answers](const Status& status) { answers += status.ok() ? 1 : 100; });
     const int before = answers;
     EXPECT_TRUE(under_test_->RunUntil([&] { return answers > before; }));
     return seen;
@@ -176,8 +180,9 @@ TEST_P(EngineContract, WorkReadsItsViewOrOnePinnedForIt) {
 
 TEST_P(EngineContract, WhatWorkFailsWithIsTheAnswer) {
   std::optional<Status> answer;
-  engine().Read(nullptr, [](const EngineView&) { return Status::Unavailable("no"); },
-                [&](Status status) { answer = std::move(status); });
+  engine().Read(
+      nullptr, [](const EngineView&) { return Status::Unavailable("no"); },
+      [&](Status status) { answer = std::move(status); });
   EXPECT_TRUE(under_test_->RunUntil([&] { return answer.has_value(); }));
   EXPECT_EQ(answer->message(), "no");
 }
@@ -193,7 +198,9 @@ TEST_P(EngineContract, ACrashLeavesWhatWasAnswered) {
 TEST_P(EngineContract, ACrashDuringAWriteLeavesAllOfItOrNothing) {
   ASSERT_TRUE(Write(3, {Set(Table::kMeta, "a", "old")}).ok());
   engine().Write(
-      [] { return EngineBatch{LogIndex(4), {Set(Table::kMeta, "a", "new"), Set(Table::kKv, Key(2), "x")}, {}}; },
+      [] {
+        return EngineBatch{LogIndex(4), {Set(Table::kMeta, "a", "new"), Set(Table::kKv, Key(2), "x")}, {}};
+      },
       [](const Status&) { FAIL() << "answered after the crash"; });
   under_test_->Crash();
   const bool there = engine().flushed() == LogIndex(4);
@@ -212,14 +219,15 @@ class InstallContract : public EngineContract {
 };
 
 TEST_P(InstallContract, TakesThePlaceOfEverything) {
-  ASSERT_TRUE(Write(3, {Set(Table::kMeta, "a", "old"), Set(Table::kSession, "s", "old"), Set(Table::kKv, Key(2), "o")})
-                  .ok());
+  ASSERT_TRUE(
+      Write(3, {Set(Table::kMeta, "a", "old"), Set(Table::kSession, "s", "old"), Set(Table::kKv, Key(2), "o")}).ok());
   {
     const std::unique_ptr<EngineInstall> install = engine().BeginInstall(LogIndex(9));
     EXPECT_TRUE(Done([&](auto done) {
                   install->Add({Set(Table::kMeta, "b", "new"), Set(Table::kKv, Key(5), "n")}, done);
                 }).ok());
-    EXPECT_TRUE(Done([&](auto done) { install->Add({Set(Table::kKv, Key(6), std::string(20 << 20, 'x'))}, done); }).ok());
+    EXPECT_TRUE(
+        Done([&](auto done) { install->Add({Set(Table::kKv, Key(6), std::string(20 << 20, 'x'))}, done); }).ok());
     EXPECT_EQ(Get(Table::kMeta, "a"), "old");
     EXPECT_TRUE(Done([&](auto done) { install->Finish({Set(Table::kLocal, "state", "l")}, done); }).ok());
   }
@@ -241,7 +249,8 @@ TEST_P(InstallContract, LeavesNothingWhenItIsGivenUpOrCrashes) {
   ASSERT_TRUE(Write(3, {Set(Table::kMeta, "a", "old")}).ok());
   for (const bool crash : {false, true}) {
     std::unique_ptr<EngineInstall> install = engine().BeginInstall(LogIndex(9));
-    EXPECT_TRUE(Done([&](auto done) { install->Add({Set(Table::kKv, Key(5), std::string(20 << 20, 'x'))}, done); }).ok());
+    EXPECT_TRUE(
+        Done([&](auto done) { install->Add({Set(Table::kKv, Key(5), std::string(20 << 20, 'x'))}, done); }).ok());
     install.reset();
     if (crash) under_test_->Crash();
     EXPECT_EQ(engine().flushed(), LogIndex(3));

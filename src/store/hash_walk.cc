@@ -57,7 +57,8 @@ void HashWalk::ReadNext() {
         return ReadChunk(*reader, at, next, rows.get());
       },
       [self = shared_from_this(), rows, alive = std::weak_ptr<const bool>(parts_.alive)](const Status& status) {
-        if (alive.expired()) return self->done_(Status::Unavailable("the keyspace was replaced by a snapshot meanwhile"));
+        if (alive.expired())
+          return self->done_(Status::Unavailable("the keyspace was replaced by a snapshot meanwhile"));
         if (!status.ok()) return self->done_(status);
         self->OnRows(*rows);
       });

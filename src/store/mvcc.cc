@@ -98,7 +98,8 @@ class Store final : public Mvcc {
   std::optional<Bytes> RecordOf(const KeyHistory& history, const Point& point, ReadSet* reads) const;
   std::optional<KeyValue> KeyOnly(const KeyHistory& history, const Point& point, ReadSet* reads) const;
   Bytes ReadNow(RecordKey key) const;
-  // Whether compaction so far keeps it: of a revision that was compacted, a transaction's first word on a key may not be.
+  // Whether compaction so far keeps it: of a revision that was compacted, a transaction's first word on a key may not
+  // be.
   bool Kept(RecordKey key, std::string_view user_key) const {
     const KeyHistory* history = parts_.index.Find(user_key);
     return history != nullptr && history->Keeps(key, parts_.compact_revision);
@@ -125,7 +126,8 @@ Status Store::LoadAll() {
   if (compacted->has_value()) {
     Reader r((*compacted)->view());
     parts_.compact_revision = static_cast<Revision>(r.GetOrdered64());
-    if (!r.Done()) return Status::DataLoss("the compact revision has " + std::to_string((*compacted)->size()) + " bytes");
+    if (!r.Done())
+      return Status::DataLoss("the compact revision has " + std::to_string((*compacted)->size()) + " bytes");
   }
   const std::uint64_t expected = parts_.buffer.local().records;
   std::uint64_t records = 0;
@@ -405,17 +407,16 @@ Revision Store::History(Revision from, Revision to, std::size_t max_events,
   if (!HistoryInMemory(from)) {
     in_memory.revision = std::min(parts_.buffer.oldest_revision(), to + 1);
     bool more = true;
-    const Status status = parts_.buffer.engine().Pin()->Scan(
-        Table::kKv, EncodeRecordKey({from, 0}), EncodeRecordKey(in_memory), [&](std::string_view key, std::string_view) {
-          const RecordKey place = DecodeRecordKey(key);
-          return more = take(place, ReadNow(place));
-        });
+    const Status status =
+        parts_.buffer.engine().Pin()->Scan(Table::kKv, EncodeRecordKey({from, 0}), EncodeRecordKey(in_memory),
+                                           [&](std::string_view key, std::string_view) {
+                                             const RecordKey place = DecodeRecordKey(key);
+                                             return more = take(place, ReadNow(place));
+                                           });
     CHECK(status.ok()) << status.message();
     if (!more) return covered;
   }
-  parts_.buffer.ForEachRecord(in_memory, [&](const BufferedRecord& record) {
-    return take(record.key, record.record);
-  });
+  parts_.buffer.ForEachRecord(in_memory, [&](const BufferedRecord& record) { return take(record.key, record.record); });
   return covered;
 }
 
@@ -432,23 +433,23 @@ void Store::LoadHistory(Revision from, Revision to, std::size_t max_events, std:
     chunk->events.clear();
     chunk->covered = last;
     Status broken;
-    const Status status = view.Scan(
-        Table::kKv, EncodeRecordKey({chunk->from, 0}), EncodeRecordKey({last + 1, 0}),
-        [&](std::string_view key, std::string_view row) {
-          const Revision revision = DecodeRecordKey(key).revision;
-          if (revision != current && (chunk->events.size() >= max_events || bytes >= max_bytes)) {
-            chunk->covered = current;
-            return false;
-          }
-          current = revision;
-          Result<std::optional<Bytes>> value = view.Get(Table::kValue, key);
-          if (!value.ok()) return (broken = value.status()).ok();
-          const Result<Bytes> record = JoinRecord(row, value->value_or(Bytes()));
-          if (!record.ok()) return (broken = record.status()).ok();
-          bytes += record->size();
-          chunk->events.push_back(EventOf(*DecodeRecord(*record)));
-          return true;
-        });
+    const Status status =
+        view.Scan(Table::kKv, EncodeRecordKey({chunk->from, 0}), EncodeRecordKey({last + 1, 0}),
+                  [&](std::string_view key, std::string_view row) {
+                    const Revision revision = DecodeRecordKey(key).revision;
+                    if (revision != current && (chunk->events.size() >= max_events || bytes >= max_bytes)) {
+                      chunk->covered = current;
+                      return false;
+                    }
+                    current = revision;
+                    Result<std::optional<Bytes>> value = view.Get(Table::kValue, key);
+                    if (!value.ok()) return (broken = value.status()).ok();
+                    const Result<Bytes> record = JoinRecord(row, value->value_or(Bytes()));
+                    if (!record.ok()) return (broken = record.status()).ok();
+                    bytes += record->size();
+                    chunk->events.push_back(EventOf(*DecodeRecord(*record)));
+                    return true;
+                  });
     return status.ok() ? broken : status;
   };
   parts_.buffer.engine().Read(

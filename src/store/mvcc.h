@@ -1,5 +1,5 @@
-// Mvcc: the multi-version keyspace. The key index, the recent past and hot values are in memory, records in the engine's
-// tables kKv and kValue.
+// Mvcc: the multi-version keyspace. The key index, the recent past and hot values are in memory, records in the
+// engine's tables kKv and kValue.
 //
 // Called by coord/ only. Thread rule: the owner's thread. Semantics are etcd's (docs: revisions, generations,
 // tombstones, compaction).
@@ -74,8 +74,8 @@ struct MvccStats {
   std::uint64_t keys = 0;
   std::uint64_t index_bytes = 0;
   std::uint64_t cache_bytes = 0;
-  std::uint64_t cold_loads = 0;         // ReadSets that were loaded
-  std::uint64_t blocking_reads = 0;     // single records read by a reader that did not bring a ReadSet
+  std::uint64_t cold_loads = 0;          // ReadSets that were loaded
+  std::uint64_t blocking_reads = 0;      // single records read by a reader that did not bring a ReadSet
   std::uint64_t compaction_backlog = 0;  // revisions whose compaction is not done physically
 };
 

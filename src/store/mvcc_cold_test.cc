@@ -156,7 +156,8 @@ TEST_F(ColdTest, ACompactionDuringTheHashBeginsItAnewOrEndsIt) {
   EXPECT_FALSE(old->has_value()) << "it was compacted meanwhile";
 }
 
-// Compaction that is interrupted after every possible step leaves what an uninterrupted one does, and reads never notice.
+// Compaction that is interrupted after every possible step leaves what an uninterrupted one does, and reads never
+// notice.
 TEST(Compaction, SurvivesACrashAtAnyStep) {
   const auto fill = [](Harness& h) {
     for (int i = 0; i < 30; ++i) h.Put(Numbered("old", i), "kept until it is replaced");

@@ -104,7 +104,7 @@ class ModelTest : public testing::TestWithParam<int> {
   // Nothing of a value stays in memory, and every few records go down.
   static constexpr WriteBufferOptions kTight{.batch_bytes = 500, .batch_records = 5, .recent_bytes = 0};
   Harness store_{kTight, {.cache_bytes = 0, .progress = {}}};  // compacts whenever the model does
-  Harness late_;   // gets the same writes, compacts only before hashes are compared
+  Harness late_;  // gets the same writes, compacts only before hashes are compared
 };
 
 void ModelTest::Transact() {

@@ -327,8 +327,7 @@ TEST(MvccOpen, ADamagedRecordStopsItWithItsRevision) {
   Harness h;
   h.engine().Write(
       [] {
-        return EngineBatch{
-            LogIndex(1), {{Table::kKv, EncodeRecordKey({42, 0}), Bytes(std::string("rubbish"))}}, {}};
+        return EngineBatch{LogIndex(1), {{Table::kKv, EncodeRecordKey({42, 0}), Bytes(std::string("rubbish"))}}, {}};
       },
       [](const Status&) {});
   h.executor().RunDue();
@@ -342,8 +341,11 @@ TEST(MvccOpen, AMissingRecordIsFound) {
   h.Put("a", "1");
   h.Put("b", "1");
   h.Flush();
-  h.engine().Write([] { return EngineBatch{LogIndex(2), {{Table::kKv, EncodeRecordKey({2, 0}), std::nullopt}}, {}}; },
-                   [](const Status&) {});
+  h.engine().Write(
+      [] {
+        return EngineBatch{LogIndex(2), {{Table::kKv, EncodeRecordKey({2, 0}), std::nullopt}}, {}};
+      },
+      [](const Status&) {});
   h.executor().RunDue();
   EXPECT_THAT(Mvcc::Open(h.buffer()).status().message(), testing::HasSubstr("holds 1 records, written were 2"));
 }

@@ -67,8 +67,8 @@ struct RecordRow {
   std::uint64_t record_size = 0;  // of the record in one piece
 };
 std::string EncodeRow(const Bytes& record);
-Bytes ApartValue(const Bytes& record);                        // of the row of kValue; empty when there is none
-std::optional<RecordRow> DecodeRow(std::string_view row);     // nothing: damaged, or of an unknown format
+Bytes ApartValue(const Bytes& record);                               // of the row of kValue; empty when there is none
+std::optional<RecordRow> DecodeRow(std::string_view row);            // nothing: damaged, or of an unknown format
 Result<Bytes> JoinRecord(std::string_view row, const Bytes& value);  // `value` empty when it is not apart
 
 }  // namespace quorate::store

@@ -1,5 +1,5 @@
-// ValueCache: the newest records of hot keys, bounded by bytes, replaced by CLOCK: a record that was read since the hand
-// last came by stays.
+// ValueCache: the newest records of hot keys, bounded by bytes, replaced by CLOCK: a record that was read since the
+// hand last came by stays.
 //
 // Owned by Mvcc. Thread rule: the owner's thread. A key's history names its slot, so a hit costs no lookup.
 //

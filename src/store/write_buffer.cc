@@ -160,12 +160,15 @@ void WriteBuffer::WriteNext() {
     if (!alive.expired()) OnWritten(status);
   };
   if (QUORATE_BUG(store_applied_index_apart)) {
-    engine_.Write([batch] { return EngineBatch{batch->applied, {}, {}}; },
-                  [this, batch, done, alive = std::weak_ptr<const bool>(alive_)](const Status& status) {
-                    if (alive.expired()) return;
-                    if (!status.ok()) return done(status);
-                    engine_.Write([batch] { return batch->Build(); }, done);
-                  });
+    engine_.Write(
+        [batch] {
+          return EngineBatch{batch->applied, {}, {}};
+        },
+        [this, batch, done, alive = std::weak_ptr<const bool>(alive_)](const Status& status) {
+          if (alive.expired()) return;
+          if (!status.ok()) return done(status);
+          engine_.Write([batch] { return batch->Build(); }, done);
+        });
     return;
   }
   engine_.Write([batch] { return batch->Build(); }, std::move(done));

@@ -1,11 +1,12 @@
-// WriteBuffer: what was applied and has not reached the engine yet, and the recent past. Entries are gathered into large
-// batches that go down in the background, each with the applied index that it brings the tables to.
+// WriteBuffer: what was applied and has not reached the engine yet, and the recent past. Entries are gathered into
+// large batches that go down in the background, each with the applied index that it brings the tables to.
 //
 // Made by the state machine; used by coord/'s tables and by Mvcc. Thread rule: the owner's thread; a sealed batch is
 // immutable and may be read from any.
 //
 // Invariants:
-//  1. A batch ends between two entries. Batches reach the engine in order, one at a time; one that failed is tried again.
+//  1. A batch ends between two entries. Batches reach the engine in order, one at a time; one that failed is tried
+//  again.
 //  2. Every record that was added and is not in the engine yet is found here; so is every one whose revision is at or
 //  above oldest_revision().
 //  3. local().hash is the state hash (store/state_hash.h) of the applied state.
@@ -28,11 +29,11 @@
 namespace quorate::store {
 
 struct WriteBufferOptions {
-  std::uint64_t batch_bytes = 8 << 20;    // sealed and written once it has as much,
-  std::size_t batch_records = 20'000;     // or as many
-  std::uint64_t recent_bytes = 32 << 20;  // kept after they were written, for reading the recent past
+  std::uint64_t batch_bytes = 8 << 20;     // sealed and written once it has as much,
+  std::size_t batch_records = 20'000;      // or as many
+  std::uint64_t recent_bytes = 32 << 20;   // kept after they were written, for reading the recent past
   std::uint64_t backlog_bytes = 64 << 20;  // not yet durable: over it, proposals are to be slowed
-  std::uint64_t retry_ns = 500'000'000;   // after a failed write
+  std::uint64_t retry_ns = 500'000'000;    // after a failed write
 };
 
 // This member's own bookkeeping; a row of kLocal, written with every batch.
@@ -54,13 +55,13 @@ struct BufferedRecord {
 
 struct SealedBatch {
   LogIndex applied;
-  std::vector<BufferedRecord> records;  // ascending
+  std::vector<BufferedRecord> records;                                         // ascending
   absl::btree_map<std::pair<Table, std::string>, std::optional<Bytes>> small;  // of every table but kKv and kValue
   struct Dropped {
     RecordKey key;
     bool apart = false;
   };
-  std::vector<Dropped> dropped;                              // compaction's
+  std::vector<Dropped> dropped;                               // compaction's
   std::vector<std::pair<RecordKey, RecordKey>> dropped_runs;  // [first, last], nothing between is kept
   std::uint64_t bytes = 0;
   std::uint64_t sequence = 0;
@@ -107,7 +108,9 @@ class WriteBuffer {
   // Writes everything that is in here. `done` with the first failure, if there is one, though it is tried again.
   void Flush(std::function<void(Status)> done);
   // Calls `ready` once the backlog is below `bytes`; REQUIRES that it is not now.
-  void WhenBelow(std::uint64_t bytes, std::function<void()> ready) { waiting_room_.push_back({bytes, std::move(ready)}); }
+  void WhenBelow(std::uint64_t bytes, std::function<void()> ready) {
+    waiting_room_.push_back({bytes, std::move(ready)});
+  }
   Image Pin();
   // Nothing is written from now on; `done` once nothing is under way. For a state that is about to be replaced.
   void Stop(std::function<void()> done);

@@ -23,7 +23,9 @@ class WriteBufferTest : public testing::Test {
       written_.push_back(batch.applied.value);
       return delay_ns_;
     };
-    hooks_.write_fate = [this](const EngineBatch&) { return fail_ ? Status::ResourceExhausted("disk full") : Status(); };
+    hooks_.write_fate = [this](const EngineBatch&) {
+      return fail_ ? Status::ResourceExhausted("disk full") : Status();
+    };
     Open({.batch_records = 2, .recent_bytes = 0});
   }
   void Open(WriteBufferOptions options) {

@@ -28,8 +28,8 @@ Alarms::Alarms(Tables& tables) : tables_(tables) {
     Alarm alarm;
     alarm.member = ReplicaId(r.GetOrdered64());
     alarm.type = static_cast<AlarmType>(r.Get8());
-    CHECK(r.Done() && value == kRecord)
-        << "an alarm of member " << alarm.member.value << " is damaged or of a newer format";
+    CHECK(r.Done() && value == kRecord) << "an alarm of member " << alarm.member.value
+                                        << " is damaged or of a newer format";
     active_.insert(alarm);
   });
 }

@@ -95,7 +95,8 @@ class FakeDownload final : public coord::SnapshotDownload {
 
 class FakeBackend final : public coord::Backend {
  public:
-  explicit FakeBackend(ManualExecutor& executor) : executor_(executor), engine_(storage_, executor), machine_(coord::Machine::Make({}, engine_)) {
+  explicit FakeBackend(ManualExecutor& executor)
+      : executor_(executor), engine_(storage_, executor), machine_(coord::Machine::Make({}, engine_)) {
     view_.cluster = ClusterId(0xC1);
     view_.self = ReplicaId(0xA);
     view_.leader = ReplicaId(0xA);

@@ -69,8 +69,8 @@ void ApplyTo(MemoryStorage::Image& image, EngineBatch batch) {
 }  // namespace
 
 void MemoryStorage::Apply(EngineBatch batch) {
-  CHECK(batch.applied >= image_->applied) << "batch for index " << batch.applied.value << " after "
-                                          << image_->applied.value;
+  CHECK(batch.applied >= image_->applied)
+      << "batch for index " << batch.applied.value << " after " << image_->applied.value;
   CheckOrder(batch);
   if (image_.use_count() > 1) image_ = std::make_shared<Image>(*image_);
   ApplyTo(*image_, std::move(batch));
@@ -93,7 +93,8 @@ void MemoryEngine::Later(std::uint64_t delay_ns, std::function<void()> task) {
 }
 
 void MemoryEngine::Write(std::function<EngineBatch()> build, std::function<void(Status)> done) {
-  Finish(build(), [this](EngineBatch batch) { storage_.Apply(std::move(batch)); }, std::move(done));
+  Finish(
+      build(), [this](EngineBatch batch) { storage_.Apply(std::move(batch)); }, std::move(done));
 }
 
 // Durable first, told later: a crash in between leaves a batch that nobody was told of.
@@ -144,12 +145,13 @@ class MemoryEngine::Install final : public EngineInstall {
     engine_.Later(0, [done = std::move(done)] { done({}); });
   }
   void Finish(std::vector<TableWrite> rows, std::function<void(Status)> done) override {
-    engine_.Finish({last_, std::move(rows), {}},
-                   [storage = &engine_.storage_, image = image_](EngineBatch batch) {
-                     ApplyTo(*image, std::move(batch));
-                     storage->Replace(std::move(*image));
-                   },
-                   std::move(done));
+    engine_.Finish(
+        {last_, std::move(rows), {}},
+        [storage = &engine_.storage_, image = image_](EngineBatch batch) {
+          ApplyTo(*image, std::move(batch));
+          storage->Replace(std::move(*image));
+        },
+        std::move(done));
   }
 
  private:

@@ -32,8 +32,11 @@ INSTANTIATE_TEST_SUITE_P(Engines, InstallContract, testing::Values(kMemory),
 class MemoryEngineTest : public testing::Test {
  protected:
   void Write(MemoryEngine& engine, std::uint64_t index, std::string value) {
-    engine.Write([index, value] { return EngineBatch{LogIndex(index), {{Table::kMeta, "a", Bytes(value)}}, {}}; },
-                 [this](const Status& status) { answers_.push_back(status.ok()); });
+    engine.Write(
+        [index, value] {
+          return EngineBatch{LogIndex(index), {{Table::kMeta, "a", Bytes(value)}}, {}};
+        },
+        [this](const Status& status) { answers_.push_back(status.ok()); });
   }
   env::ManualExecutor executor_;
   MemoryStorage storage_;

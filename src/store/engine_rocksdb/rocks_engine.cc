@@ -95,8 +95,8 @@ class RocksView final : public EngineView {
 
   Status Scan(Table table, std::string_view begin, std::string_view end,
               const std::function<bool(std::string_view, std::string_view)>& visit) const override {
-    const std::string upper = end.empty() ? prefix_ + static_cast<char>(static_cast<int>(table) + 1)
-                                          : RowKey(prefix_, table, end);
+    const std::string upper =
+        end.empty() ? prefix_ + static_cast<char>(static_cast<int>(table) + 1) : RowKey(prefix_, table, end);
     const rocksdb::Slice upper_slice(upper);
     rocksdb::ReadOptions options = Options();
     options.iterate_upper_bound = &upper_slice;
@@ -123,8 +123,8 @@ class RocksView final : public EngineView {
   const rocksdb::Snapshot* snapshot_;
 };
 
-// A batch's rows as files that are narrow in the key space: see rocks_engine.h. Of a big table the deletions come first,
-// apart from what is added, unless they lie in between.
+// A batch's rows as files that are narrow in the key space: see rocks_engine.h. Of a big table the deletions come
+// first, apart from what is added, unless they lie in between.
 class FilesOfBatch {
  public:
   explicit FilesOfBatch(std::string prefix) : prefix_(std::move(prefix)) {}
@@ -135,15 +135,14 @@ class FilesOfBatch {
     const bool in_between = write.table >= Table::kKv && !write.value && !adds.rows.empty();
     if (in_between) Merge(write.table);
     const bool removal = write.table >= Table::kKv && !write.value && FileOf(write.table, true).rows.empty();
-    (removal ? FileOf(write.table, false) : FileOf(write.table, true)).rows.push_back({std::move(key), std::move(write.value)});
+    (removal ? FileOf(write.table, false) : FileOf(write.table, true))
+        .rows.push_back({std::move(key), std::move(write.value)});
   }
   void Erase(const TableRange& range) {
     FileOf(range.table, false)
         .erased.emplace_back(RowKey(prefix_, range.table, range.begin), RowKey(prefix_, range.table, range.end));
   }
-  std::vector<File> Take() {
-    return {std::make_move_iterator(files_.begin()), std::make_move_iterator(files_.end())};
-  }
+  std::vector<File> Take() { return {std::make_move_iterator(files_.begin()), std::make_move_iterator(files_.end())}; }
 
  private:
   File& FileOf(Table table, bool adds) {
@@ -282,22 +281,22 @@ class RocksEngineImpl final : public RocksEngine {
   }
 
   void WriteFiles(std::function<std::vector<File>()> make, std::function<void(Status)> done) {
-    writer_->Post([this, make = std::move(make), done = std::move(done),
-                   alive = std::weak_ptr<const bool>(alive_)]() mutable {
-      const std::uint64_t before = rocksdb::get_iostats_context()->bytes_written;
-      Status status = std::exchange(write_failed_, false) ? shared_->files->Resume() : Status();
-      if (status.ok()) status = shared_->files->Ingest(make());
-      make = nullptr;
-      shared_->written_bytes += rocksdb::get_iostats_context()->bytes_written - before;
-      write_failed_ = !status.ok();
-      if (status.ok()) ++shared_->writes;
-      EngineStats stats = shared_->files->Stats();
-      {
-        const std::lock_guard<std::mutex> lock(shared_->mutex);
-        shared_->stats = stats;
-      }
-      Complete(alive, std::move(status), std::move(done));
-    });
+    writer_->Post(
+        [this, make = std::move(make), done = std::move(done), alive = std::weak_ptr<const bool>(alive_)]() mutable {
+          const std::uint64_t before = rocksdb::get_iostats_context()->bytes_written;
+          Status status = std::exchange(write_failed_, false) ? shared_->files->Resume() : Status();
+          if (status.ok()) status = shared_->files->Ingest(make());
+          make = nullptr;
+          shared_->written_bytes += rocksdb::get_iostats_context()->bytes_written - before;
+          write_failed_ = !status.ok();
+          if (status.ok()) ++shared_->writes;
+          EngineStats stats = shared_->files->Stats();
+          {
+            const std::lock_guard<std::mutex> lock(shared_->mutex);
+            shared_->stats = stats;
+          }
+          Complete(alive, std::move(status), std::move(done));
+        });
   }
 
   const RocksOptions options_;
@@ -320,10 +319,11 @@ class RocksEngineImpl::Install final : public EngineInstall {
       : engine_(engine), last_(last), prefix_(RowPrefix(engine.options_.group, engine.incarnation_ + 1)) {}
   ~Install() override {
     if (finished_) return;
-    engine_.writer_->Post([shared = engine_.shared_, begin = prefix_, end = RowPrefix(engine_.options_.group.Next(), 0)] {
-      // What stays is removed when the engine is opened next.
-      if (!shared->files->Clean(begin, end).ok()) ++shared->failures;
-    });
+    engine_.writer_->Post(
+        [shared = engine_.shared_, begin = prefix_, end = RowPrefix(engine_.options_.group.Next(), 0)] {
+          // What stays is removed when the engine is opened next.
+          if (!shared->files->Clean(begin, end).ok()) ++shared->failures;
+        });
   }
 
   void Add(std::vector<TableWrite> rows, std::function<void(Status)> done) override {

@@ -3,11 +3,11 @@
 // Made by server/ and by tests. Thread rule: as Engine's; it has a pool of its own for reading and one thread for
 // writing, and no other thread calls RocksDB, but for opening, and for Pin.
 //
-// How things lie (docs/disk-format.md): key = group, incarnation (8 bytes each, big-endian), table (1 byte), the table's
-// own key. One column family, no log of RocksDB's own, and nothing ever goes through its memtable: a batch is written as
-// sorted files, which are synced and taken in by one atomic edit of RocksDB's manifest. The files of a batch are narrow
-// (small tables, records, values), so that the records and values of a new batch lie beyond all older ones, go straight
-// to the bottom level, and are never rewritten before compaction of revisions touches them.
+// How things lie (docs/disk-format.md): key = group, incarnation (8 bytes each, big-endian), table (1 byte), the
+// table's own key. One column family, no log of RocksDB's own, and nothing ever goes through its memtable: a batch is
+// written as sorted files, which are synced and taken in by one atomic edit of RocksDB's manifest. The files of a batch
+// are narrow (small tables, records, values), so that the records and values of a new batch lie beyond all older ones,
+// go straight to the bottom level, and are never rewritten before compaction of revisions touches them.
 //
 // Invariants: as Engine's. The pointer row of a group names its incarnation in use; rows of others are nobody's and go.
 #pragma once

@@ -205,12 +205,12 @@ TEST(RocksEngineDamage, ABlockThatIsDamagedIsToldOnceWithItsFile) {
   }
   int answers = 0;
   for (int i = 0; i < 2; ++i) {
-    (*engine)->Read(nullptr,
-                    [](const EngineView& view) { return view.Scan(Table::kKv, {}, {}, [](auto, auto) { return true; }); },
-                    [&](const Status& status) {
-                      EXPECT_EQ(status.code(), StatusCode::kDataLoss) << status.message();
-                      ++answers;
-                    });
+    (*engine)->Read(
+        nullptr, [](const EngineView& view) { return view.Scan(Table::kKv, {}, {}, [](auto, auto) { return true; }); },
+        [&](const Status& status) {
+          EXPECT_EQ(status.code(), StatusCode::kDataLoss) << status.message();
+          ++answers;
+        });
   }
   ASSERT_TRUE(executor.RunUntil([&] { return answers == 2; }));
   ASSERT_EQ(told.size(), 1u);
