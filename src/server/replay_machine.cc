@@ -3,7 +3,7 @@
 #include <optional>
 #include <utility>
 
-#include "store/engine_memory/memory_engine.h"
+#include "store/engine_rocksdb/rocks_engine.h"
 
 namespace quorate::server {
 namespace {
@@ -13,8 +13,24 @@ using replica::SnapshotRow;
 constexpr std::uint64_t kPatienceNs = 3'600'000'000'000;  // of one step: a disk may be slow
 constexpr std::size_t kReadBytes = 256 << 10;
 
+constexpr std::uint64_t kMemoryBytes = 512 << 20;
+
 class ReplayMachineImpl final : public ReplayMachine {
  public:
+  Status OpenIn(const std::string& directory) {
+    store::RocksOptions rocks;
+    rocks.directory = directory;
+    Result<std::unique_ptr<store::RocksEngine>> engine = store::RocksEngine::Open(std::move(rocks), executor_);
+    if (!engine.ok()) return engine.status();
+    engine_ = *std::move(engine);
+    coord::MachineOptions options;
+    options.memory_bytes = kMemoryBytes;
+    Result<std::unique_ptr<coord::Machine>> machine = coord::Machine::Open(std::move(options), *engine_);
+    if (!machine.ok()) return machine.status();
+    machine_ = *std::move(machine);
+    return Status::Ok();
+  }
+
   Status Install(LogIndex last, std::uint64_t state_hash,
                  const std::function<Result<std::vector<SnapshotRow>>()>& read) override {
     const std::unique_ptr<replica::SnapshotSink> sink = machine_->BeginInstall(last);
@@ -74,14 +90,16 @@ class ReplayMachineImpl final : public ReplayMachine {
   }
 
   env::AsioExecutor executor_;
-  store::MemoryEngine engine_;
-  std::unique_ptr<coord::Machine> machine_ = coord::Machine::Make({}, engine_);
+  std::unique_ptr<store::Engine> engine_;
+  std::unique_ptr<coord::Machine> machine_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<ReplayMachine>> ReplayMachine::Open(const std::string&) {
-  return std::unique_ptr<ReplayMachine>(std::make_unique<ReplayMachineImpl>());
+Result<std::unique_ptr<ReplayMachine>> ReplayMachine::Open(const std::string& directory) {
+  auto machine = std::make_unique<ReplayMachineImpl>();
+  RETURN_IF_ERROR(machine->OpenIn(directory));
+  return std::unique_ptr<ReplayMachine>(std::move(machine));
 }
 
 }  // namespace quorate::server
