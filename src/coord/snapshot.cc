@@ -130,7 +130,7 @@ void InstallSink::AddNow(std::vector<store::TableWrite> rows, std::function<void
 
 Status InstallSink::CheckWhole(std::uint64_t state_hash) const {
   if (QUORATE_BUG(store_snapshot_without_leases)) return {};
-  if (hash_ + local_.dropped_hash != state_hash || local_.hash != state_hash || records_ != local_.records) {
+  if (hash_ + local_.dropped_hash != state_hash || records_ != local_.records) {
     return Status::DataLoss("the snapshot's rows do not have its state hash: some are missing, or are others");
   }
   if (values_wanted_ != values_received_) {
@@ -145,6 +145,7 @@ void InstallSink::Finish(std::uint64_t state_hash, std::function<void(Status)> d
     engine_.executor().Post([done = std::move(done), checked] { done(checked); });
     return;
   }
+  local_.hash = state_hash;  // a restored snapshot has other rows than the state that it was taken of
   std::vector<store::TableWrite> rows = {{Table::kLocal, std::string(store::LocalState::kKey), Bytes(local_.Encode())}};
   install_->Finish(std::move(rows),
                    [this, done = std::move(done), alive = std::weak_ptr<const bool>(alive_)](const Status& status) {
