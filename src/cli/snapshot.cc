@@ -10,7 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -151,12 +151,12 @@ class KeyCount {
     for (const replica::SnapshotRow& row : rows) {
       if (row.table != static_cast<std::uint8_t>(store::Table::kKv)) continue;
       ++records_;
-      const std::optional<store::Record> record = store::DecodeRecord(row.value);
+      const std::optional<store::RecordRow> record = store::DecodeRow(row.value.view());
       if (!record) continue;
       if (record->tombstone) {
-        live_.erase(record->kv.key.ToString());
+        live_.erase(std::string(record->key));
       } else {
-        live_[record->kv.key.ToString()] = true;
+        live_.emplace(record->key);
       }
     }
   }
@@ -165,7 +165,7 @@ class KeyCount {
 
  private:
   std::uint64_t records_ = 0;
-  std::unordered_map<std::string, bool> live_;
+  std::unordered_set<std::string> live_;
 };
 
 Status ReadAll(const std::string& path, replica::SnapshotReader* reader, KeyCount* count) {
