@@ -45,12 +45,14 @@ class LoneTransport final : public env::Transport {
 
 class Node {
  public:
-  explicit Node(ServeConfig config) : config_(std::move(config)), reactor_(executor_.context()) {}
+  Node(ServeConfig config, NodeParts parts)
+      : config_(std::move(config)), parts_(std::move(parts)), reactor_(executor_.context()) {}
 
   Status Start() {
     Result<std::unique_ptr<env::PosixDisk>> disk = env::PosixDisk::Open(config_.data_dir, executor_);
     if (!disk.ok()) return disk.status();
     disk_ = *std::move(disk);
+    if (parts_.wrap_disk) disk_ = parts_.wrap_disk(std::move(disk_), executor_);
     Result<DataDirectory> directory = DataDirectory::Open(*disk_, random_, &config_);
     if (!directory.ok()) return directory.status();
     directory_ = *std::move(directory);
@@ -111,6 +113,7 @@ class Node {
     options.on_failure = [this](const Status& why) { Fail(why); };
     options.retention_ns = config_.log_retention_ns;
     options.clock = &clock_;
+    if (parts_.adjust_log) parts_.adjust_log(&options);
     Result<std::unique_ptr<wal::Log>> log = wal::Log::Open(*disk_, executor_, std::move(options));
     if (!log.ok()) return log.status();
     log_ = *std::move(log);
@@ -168,6 +171,7 @@ class Node {
     store::RocksOptions rocks;
     rocks.directory = config_.data_dir + "/" + Keyspace::kDirectory;
     rocks.cache_bytes = config_.memory_bytes / kEngineCacheShare;
+    rocks.env = parts_.keyspace_env;
     rocks.on_damage = [this](const Status& why) { Fail(keyspace_->MarkDamaged(why)); };
     Result<std::unique_ptr<store::RocksEngine>> engine = store::RocksEngine::Open(std::move(rocks), executor_);
     if (!engine.ok()) return engine.status();
@@ -180,6 +184,7 @@ class Node {
       LogInfo("opening the keyspace: " + std::to_string(records) + " of " + std::to_string(of) + " records, " +
               std::to_string(of == 0 ? 0 : records * 100 / of) + " %");
     };
+    if (parts_.adjust_machine) parts_.adjust_machine(&options);
     const std::uint64_t began_ns = clock_.MonotonicNs();
     Result<std::unique_ptr<coord::Machine>> machine = coord::Machine::Open(std::move(options), *engine_);
     if (!machine.ok()) {
@@ -206,6 +211,7 @@ class Node {
       return MakeSnapshots(host, machine);
     };
     options.on_applied = [this] { housekeeping_->OnApplied(); };
+    if (parts_.adjust_group) parts_.adjust_group(&options);
     Result<std::unique_ptr<replica::Group>> group =
         replica::Group::Start(std::move(options), *log_, *transport_, executor_, clock_, *machine_);
     if (!group.ok()) return group.status();
@@ -232,6 +238,7 @@ class Node {
   }
 
   ServeConfig config_;
+  const NodeParts parts_;
   Status failure_;
   env::AsioExecutor executor_;
   env::PosixClock clock_;
@@ -255,8 +262,8 @@ class Node {
 
 }  // namespace
 
-Status RunNode(const ServeConfig& config) {
-  Node node(config);
+Status RunNode(const ServeConfig& config, NodeParts parts) {
+  Node node(config, std::move(parts));
   RETURN_IF_ERROR(node.Start());
   return node.Run();
 }

@@ -21,6 +21,10 @@
 #include "base/ids.h"
 #include "store/engine.h"
 
+namespace rocksdb {
+class Env;
+}
+
 namespace quorate::store {
 
 struct RocksOptions {
@@ -30,6 +34,7 @@ struct RocksOptions {
   int open_files_max = 512;
   std::size_t read_threads = 2;
   std::uint64_t compaction_bytes_per_second = 64 << 20;
+  rocksdb::Env* env = nullptr;  // null = RocksDB's own; outlives the engine
   // A file of it is damaged; says which. Called on the executor, once.
   std::function<void(const Status&)> on_damage;
 };

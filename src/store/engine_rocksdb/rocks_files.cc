@@ -26,6 +26,7 @@ rocksdb::Slice SliceOf(std::string_view view) {
 rocksdb::Options MakeOptions(const RocksOptions& wanted, const std::shared_ptr<rocksdb::Cache>& cache) {
   rocksdb::Options options;
   options.create_if_missing = true;
+  if (wanted.env != nullptr) options.env = wanted.env;
   options.compression = rocksdb::kLZ4Compression;
   options.level_compaction_dynamic_level_bytes = true;
   options.write_buffer_size = 1 << 20;  // unused but for what RocksDB does on its own
