@@ -30,10 +30,17 @@ std::string ReadWhole(env::Disk& disk, const std::string& path) {
 
 Status Keyspace::Open(const std::function<Status()>& open) {
   RETURN_IF_ERROR(MoveAsideIfMarked());
+  RETURN_IF_ERROR(MakeDirectory());
   const Status first = open();
   if (first.code() != StatusCode::kDataLoss) return first;
   RETURN_IF_ERROR(MoveAside(first.message()));
+  RETURN_IF_ERROR(MakeDirectory());
   return open();
+}
+
+Status Keyspace::MakeDirectory() {
+  RETURN_IF_ERROR(disk_.CreateDirectory(kDirectory));
+  return disk_.SyncDirectory("");
 }
 
 Status Keyspace::MarkDamaged(const Status& why) {

@@ -34,6 +34,8 @@ class Keyspace {
   const std::string& moved_to() const { return moved_to_; }  // by Open; empty = nowhere
 
  private:
+  // A name that a power cut takes with it would take a whole keyspace, and the log below it may be gone by then.
+  Status MakeDirectory();
   Status MoveAsideIfMarked();
   Status MoveAside(const std::string& why);
 

@@ -210,6 +210,11 @@ class Node {
     options.make_snapshots = [this](replica::SnapshotHost& host, replica::StateMachine& machine) {
       return MakeSnapshots(host, machine);
     };
+    options.refuse = [this]() -> std::optional<replica::Fate> {
+      if (log_->low_on_space()) return replica::Fate::kNoSpace;
+      return machine_->backlogged() ? std::optional(replica::Fate::kOverloaded) : std::nullopt;
+    };
+    options.on_failure = [this](const Status& why) { Fail(why); };
     options.on_applied = [this] { housekeeping_->OnApplied(); };
     if (parts_.adjust_group) parts_.adjust_group(&options);
     Result<std::unique_ptr<replica::Group>> group =

@@ -81,7 +81,8 @@ void LabMember::Start(const CutPlan& plan) {
                                      std::to_string(index_),
                                      plan.point.empty() ? "-" : plan.point,
                                      std::to_string(plan.nth),
-                                     std::to_string(plan.seed)};
+                                     std::to_string(plan.seed),
+                                     plan.lying ? "lying" : "honest"};
   for (const Address& address : all_) arguments.push_back(Encode(address));
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
@@ -125,12 +126,13 @@ std::optional<CutNote> LabMember::note() const {
 }
 
 int RunLabMember(const std::vector<std::string>& arguments) {
-  CHECK(arguments.size() > 5) << "too few arguments";
+  CHECK(arguments.size() > 6) << "too few arguments";
   const std::string& root = arguments[0];
   const std::size_t index = std::stoul(arguments[1]);
-  CutPlan plan{arguments[2] == "-" ? "" : arguments[2], std::stoi(arguments[3]), std::stoull(arguments[4])};
+  CutPlan plan{arguments[2] == "-" ? "" : arguments[2], std::stoi(arguments[3]), std::stoull(arguments[4]),
+               arguments[5] == "lying"};
   std::vector<Address> all;
-  for (std::size_t i = 5; i < arguments.size(); ++i) all.push_back(Decode(arguments[i]));
+  for (std::size_t i = 6; i < arguments.size(); ++i) all.push_back(Decode(arguments[i]));
   server::ServeFlags flags;
   flags.name = all[index].name;
   flags.data_dir = root;

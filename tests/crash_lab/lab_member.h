@@ -54,7 +54,7 @@ class LabMember {
   int status_ = 0;
 };
 
-// argv after "member": root, index, point (or -), nth, seed, then name=peer port=etcd port of all.
+// argv after "member": root, index, point (or -), nth, seed, lying or honest, then name=peer port=etcd port of all.
 int RunLabMember(const std::vector<std::string>& arguments);
 
 }  // namespace quorate::crash_lab

@@ -100,7 +100,7 @@ int Laboratory::Nth(const std::string& point) {
 // One life, from its start to its death at the point.
 std::string Laboratory::Live(LabMember& victim, const std::string& point) {
   const int nth = missed_[point] > kills_[point] ? 1 : Nth(point);
-  victim.Start({point, nth, dice_()});
+  victim.Start({point, nth, dice_(), options_.lying});
   if (!victim.WaitForEnd(kLifeMs)) {
     ++missed_[point];
     victim.Kill();
@@ -161,7 +161,7 @@ std::string Laboratory::Turn(LabMember& victim) {
     std::string wrong = Live(victim, point);
     if (!wrong.empty()) return wrong;
   }
-  victim.Start({});
+  victim.Start({"", 1, 0, options_.lying});
   return WaitUntilEqual();
 }
 
@@ -199,7 +199,7 @@ std::string Laboratory::FirstStarts() {
     std::string wrong = Live(member, "member.rename");
     if (!wrong.empty()) return wrong;
   }
-  for (const auto& member : members_) member->Start({});
+  for (const auto& member : members_) member->Start({"", 1, 0, options_.lying});
   return WaitUntilEqual();
 }
 

@@ -22,6 +22,7 @@ struct LaboratoryOptions {
   std::string directory;  // empty and its own
   int kills = 100;
   std::uint64_t seed = 1;
+  bool lying = false;  // on disks whose syncs do nothing
 };
 
 class Laboratory {

@@ -1,5 +1,5 @@
-// The crash laboratory: crash_lab [--kills N] [--seed S] [--directory D]. Exit status 0: nothing was lost and the
-// members are equal. docs/TESTING.md says what it shows. With "member" as the first argument it is one of its members.
+// The crash laboratory: crash_lab [--kills N] [--seed S] [--directory D] [--lying yes]. Exit status 0: nothing was lost
+// and the members are equal; with --lying (syncs do nothing): that was found out. docs/TESTING.md says what it shows. With "member" as the first argument it is one of its members.
 #include <unistd.h>
 
 #include <chrono>
@@ -23,6 +23,7 @@ int main(int argc, char** argv) {
   for (std::size_t i = 0; i + 1 < arguments.size(); i += 2) {
     if (arguments[i] == "--kills") options.kills = std::stoi(arguments[i + 1]);
     if (arguments[i] == "--seed") options.seed = std::stoull(arguments[i + 1]);
+    if (arguments[i] == "--lying") options.lying = arguments[i + 1] == "yes";
     if (arguments[i] == "--directory") options.directory = arguments[i + 1];
   }
   const bool own = options.directory.empty();
@@ -38,6 +39,11 @@ int main(int argc, char** argv) {
     wrong = laboratory.Run();
   }
   std::printf("%.1f s\n", std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
+  if (options.lying) {
+    std::printf("%s\n", wrong.empty() ? "FAILED: nobody noticed that the disks lie" : wrong.c_str());
+    if (own) std::filesystem::remove_all(options.directory);
+    return wrong.empty() ? 1 : 0;
+  }
   if (!wrong.empty()) {
     std::printf("FAILED; the directories are in %s\n%s\n", options.directory.c_str(), wrong.c_str());
     return 1;

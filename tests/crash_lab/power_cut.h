@@ -28,6 +28,7 @@ struct CutPlan {
   std::string point;  // "log.sync"; empty = none
   int nth = 1;        // at the how manieth such operation
   std::uint64_t seed = 0;
+  bool lying = false;  // syncs of files do nothing: the laboratory must find that out
 };
 
 // Every point that there is, in the order of the report.

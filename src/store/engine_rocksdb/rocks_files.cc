@@ -103,6 +103,7 @@ Status RocksFiles::OpenDb(const RocksOptions& options) {
   if (error) return Status::Unavailable(directory_ + ": " + error.message());
   cache_ = rocksdb::NewLRUCache(options.cache_bytes, 2, false, 0.5);
   options_ = MakeOptions(options, cache_);
+  RETURN_IF_ERROR(SyncDirectory());  // of the name "db": RocksDB syncs only what is in there
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status = rocksdb::DB::Open(options_, directory_ + "/db", &db);
   db_.reset(db);
@@ -112,6 +113,12 @@ Status RocksFiles::OpenDb(const RocksOptions& options) {
     return Status::FailedPrecondition(directory_ + " is in use by another process: " + status.ToString());
   }
   return Status::DataLoss(directory_ + " does not open: " + status.ToString());
+}
+
+Status RocksFiles::SyncDirectory() {
+  std::unique_ptr<rocksdb::Directory> directory;
+  RETURN_IF_ERROR(FromRocks(options_.env->NewDirectory(directory_, &directory)));
+  return FromRocks(directory->Fsync());
 }
 
 Status RocksFiles::CheckFormat() {

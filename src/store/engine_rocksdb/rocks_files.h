@@ -51,6 +51,7 @@ class RocksFiles {
   explicit RocksFiles(std::string directory) : directory_(std::move(directory)) {}
 
   Status OpenDb(const RocksOptions& options);
+  Status SyncDirectory();
   Status CheckFormat();
   Result<std::string> WriteFile(const File& file);
 
