@@ -166,6 +166,7 @@ class GroupImpl final : public Group, private DriverListener, private SnapshotHo
     consensus::Membership in_force;
     bool was_member = false;
     bool removed = false;
+    LogIndex arrived;  // what the last snapshot that arrived here covers
   };
   struct Clockwork {
     std::uint64_t ticks = 0;
@@ -367,7 +368,7 @@ class GroupImpl final : public Group, private DriverListener, private SnapshotHo
   }
 
   std::optional<consensus::SnapshotMeta> MetaNow() const override {
-    if (driver_.installer().installing()) return std::nullopt;
+    if (driver_.installer().installing() || MayBeginInstalling()) return std::nullopt;
     return driver_.core().MetaAt(env_.machine.applied());
   }
   bool LogFollows(LogIndex last) const override { return last >= release_.start(); }
@@ -386,8 +387,13 @@ class GroupImpl final : public Group, private DriverListener, private SnapshotHo
   void OnArrived(ReplicaId from, const consensus::SnapshotMeta& meta) override {
     const bool contained = driver_.installer().wanted() && meta.last <= driver_.decided();
     driver_.SnapshotArrived(meta);
+    standing_.arrived = std::max(standing_.arrived, meta.last);
     if (!contained) driver_.Step(consensus::SnapshotReceived{from, meta});
   }
+
+  // The core may have replaced its log by a snapshot, and nobody has taken the Ready yet that says so: its log then
+  // starts above what the machine has.
+  bool MayBeginInstalling() const { return standing_.arrived > env_.machine.applied() && driver_.core().HasReady(); }
 
   std::optional<LogIndex> SlowestLive() const {
     std::optional<LogIndex> slowest;
@@ -397,7 +403,7 @@ class GroupImpl final : public Group, private DriverListener, private SnapshotHo
     return slowest;
   }
   void ReleaseLog() {
-    if (snapshots_ == nullptr || driver_.installer().installing()) return;
+    if (snapshots_ == nullptr || driver_.installer().installing() || MayBeginInstalling()) return;
     const LogIndex flushed =
         QUORATE_BUG(replica_release_above_flushed) ? env_.machine.applied() : env_.machine.flushed();
     if (!release_.Worth(flushed)) return;

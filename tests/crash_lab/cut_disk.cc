@@ -52,11 +52,12 @@ class CutFile final : public env::File {
     return parts_->real->Preallocate(size);
   }
   void WriteAndSync(std::uint64_t offset, std::string data, std::function<void(Status)> done) override {
-    thread_.Add([parts = parts_, &executor = executor_, offset, data = std::move(data), done = std::move(done)]() mutable {
-      Status status = parts->Write(offset, data);
-      if (status.ok()) status = parts->Sync();
-      executor.Post([done = std::move(done), status = std::move(status)] { done(status); });
-    });
+    thread_.Add(
+        [parts = parts_, &executor = executor_, offset, data = std::move(data), done = std::move(done)]() mutable {
+          Status status = parts->Write(offset, data);
+          if (status.ok()) status = parts->Sync();
+          executor.Post([done = std::move(done), status = std::move(status)] { done(status); });
+        });
   }
 
  private:

@@ -38,9 +38,9 @@ class LabMember {
   void Start(const CutPlan& plan);
   // Waits until it is dead; false: it lives on.
   bool WaitForEnd(std::uint64_t limit_ms);
-  void Kill();                          // now, without a power cut
+  void Kill();  // now, without a power cut
   bool running() const { return pid_ > 0; }
-  std::optional<CutNote> note() const;  // of its last death; empty: it did not die by a cut
+  std::optional<CutNote> note() const;         // of its last death; empty: it did not die by a cut
   int exit_status() const { return status_; }  // as waitpid gives it
   const Address& address() const { return all_[index_]; }
   std::string Endpoint() const { return "127.0.0.1:" + std::to_string(address().etcd); }

@@ -86,13 +86,25 @@ std::string Laboratory::Unexpected(const LabMember& member, const std::string& w
 }
 
 int Laboratory::Nth(const std::string& point) {
-  static const std::map<std::string, int> often{{"log.write", 60},     {"log.sync", 60},       {"log.synced", 60},
-                                                {"log.create", 3},     {"log.rename", 3},      {"log.directory-sync", 4},
-                                                {"log.remove", 3},     {"keyspace.write", 40}, {"keyspace.sync", 20},
-                                                {"keyspace.synced", 20}, {"keyspace.create", 12}, {"keyspace.link", 6},
-                                                {"keyspace.directory-sync", 6}, {"keyspace.rename", 3},
-                                                {"keyspace.remove", 6}, {"snapshot.write", 5},  {"install.write", 20},
-                                                {"install.sync", 8},   {"install.link", 3}};
+  static const std::map<std::string, int> often{{"log.write", 60},
+                                                {"log.sync", 60},
+                                                {"log.synced", 60},
+                                                {"log.create", 3},
+                                                {"log.rename", 3},
+                                                {"log.directory-sync", 4},
+                                                {"log.remove", 3},
+                                                {"keyspace.write", 40},
+                                                {"keyspace.sync", 20},
+                                                {"keyspace.synced", 20},
+                                                {"keyspace.create", 12},
+                                                {"keyspace.link", 6},
+                                                {"keyspace.directory-sync", 6},
+                                                {"keyspace.rename", 3},
+                                                {"keyspace.remove", 6},
+                                                {"snapshot.write", 5},
+                                                {"install.write", 20},
+                                                {"install.sync", 8},
+                                                {"install.link", 3}};
   const auto found = often.find(point);
   return found == often.end() ? 1 : 1 + static_cast<int>(dice_() % static_cast<std::uint64_t>(found->second));
 }
@@ -108,8 +120,8 @@ std::string Laboratory::Live(LabMember& victim, const std::string& point) {
   }
   const std::optional<CutNote> note = victim.note();
   if (!note || !WIFSIGNALED(victim.exit_status()) || WTERMSIG(victim.exit_status()) != SIGKILL) {
-    return Unexpected(victim, "it ended by itself, with status " + std::to_string(victim.exit_status()) +
-                                  ", on the way to " + point);
+    return Unexpected(
+        victim, "it ended by itself, with status " + std::to_string(victim.exit_status()) + ", on the way to " + point);
   }
   ++kills_[note->point];
   ++killed_;
@@ -221,11 +233,12 @@ void Laboratory::PrintReport(std::uint64_t acknowledged) const {
     const auto missed = missed_.find(point);
     std::printf("%-26s %6d %6d\n", point.c_str(), kills_.at(point), missed == missed_.end() ? 0 : missed->second);
   }
-  std::printf("%d kills in %d turns, seed %llu: %llu unsynced writes at risk, %llu of %llu names undone; "
-              "%llu writes acknowledged\n",
-              killed_, turns_, static_cast<unsigned long long>(options_.seed),
-              static_cast<unsigned long long>(unsynced_writes_), static_cast<unsigned long long>(names_undone_),
-              static_cast<unsigned long long>(names_open_), static_cast<unsigned long long>(acknowledged));
+  std::printf(
+      "%d kills in %d turns, seed %llu: %llu unsynced writes at risk, %llu of %llu names undone; "
+      "%llu writes acknowledged\n",
+      killed_, turns_, static_cast<unsigned long long>(options_.seed),
+      static_cast<unsigned long long>(unsynced_writes_), static_cast<unsigned long long>(names_undone_),
+      static_cast<unsigned long long>(names_open_), static_cast<unsigned long long>(acknowledged));
 }
 
 std::string Laboratory::Run() {

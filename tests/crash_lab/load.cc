@@ -17,6 +17,8 @@ constexpr auto kPace = std::chrono::milliseconds(6);
 constexpr std::uint64_t kCompactEvery = 400;  // writes of one client
 constexpr std::int64_t kHistory = 500;        // revisions that stay
 constexpr std::size_t kComplaintsMax = 20;
+constexpr int kReadTries = 300;
+constexpr auto kReadPause = std::chrono::milliseconds(100);
 
 std::string SmallKey(std::size_t client, std::uint64_t write) {
   char text[48];
@@ -34,6 +36,16 @@ void AddPut(etcdserverpb::TxnRequest* txn, std::string key, std::string value) {
   put->set_value(std::move(value));
 }
 
+// Tries again for a while: a member may be loading a snapshot.
+etcdserverpb::RangeResponse ReadPage(client::EtcdClient& client, const etcdserverpb::RangeRequest& request) {
+  for (int tries = 1;; ++tries) {
+    Result<etcdserverpb::RangeResponse> response = client.Range(request);
+    if (response.ok()) return *std::move(response);
+    CHECK(tries < kReadTries) << "reading back: " << response.status().message();
+    std::this_thread::sleep_for(kReadPause);
+  }
+}
+
 std::map<std::string, std::string> ReadAll(client::EtcdClient& client, const std::string& prefix) {
   std::map<std::string, std::string> found;
   etcdserverpb::RangeRequest request;
@@ -41,11 +53,10 @@ std::map<std::string, std::string> ReadAll(client::EtcdClient& client, const std
   request.set_range_end(prefix.substr(0, prefix.size() - 1) + static_cast<char>(prefix.back() + 1));
   request.set_limit(2000);
   for (;;) {
-    const Result<etcdserverpb::RangeResponse> response = client.Range(request);
-    CHECK(response.ok()) << "reading back: " << response.status().message();
-    for (const auto& kv : response->kvs()) found[kv.key()] = kv.value();
-    if (!response->more()) return found;
-    request.set_key(response->kvs().rbegin()->key() + std::string(1, '\0'));
+    const etcdserverpb::RangeResponse response = ReadPage(client, request);
+    for (const auto& kv : response.kvs()) found[kv.key()] = kv.value();
+    if (!response.more()) return found;
+    request.set_key(response.kvs().rbegin()->key() + std::string(1, '\0'));
   }
 }
 
@@ -118,13 +129,14 @@ std::vector<std::string> Load::CheckClient(std::size_t number) {
       wrong.push_back("wrong: " + found->first + " is " + found->second);
     }
   }
-  const std::map<std::string, std::string> large = ReadAll(*client, LargeKey(number, 0).substr(0, LargeKey(number, 0).rfind('/') + 1));
+  const std::map<std::string, std::string> large =
+      ReadAll(*client, LargeKey(number, 0).substr(0, LargeKey(number, 0).rfind('/') + 1));
   for (const auto& [slot, write] : newest) {
     const auto found = large.find(LargeKey(number, slot));
     const std::uint64_t is = found == large.end() ? 0 : std::strtoull(found->second.c_str(), nullptr, 10);
     if (found == large.end() || found->second.size() != kLargeBytes || is < write || is % kLargeKeys != slot) {
-      wrong.push_back("stale: " + LargeKey(number, slot) + " is of write " + std::to_string(is) + ", acknowledged was " +
-                      std::to_string(write));
+      wrong.push_back("stale: " + LargeKey(number, slot) + " is of write " + std::to_string(is) +
+                      ", acknowledged was " + std::to_string(write));
     }
   }
   return wrong;

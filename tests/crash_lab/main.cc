@@ -1,5 +1,6 @@
 // The crash laboratory: crash_lab [--kills N] [--seed S] [--directory D] [--lying yes]. Exit status 0: nothing was lost
-// and the members are equal; with --lying (syncs do nothing): that was found out. docs/TESTING.md says what it shows. With "member" as the first argument it is one of its members.
+// and the members are equal; with --lying (syncs do nothing): that was found out. docs/TESTING.md says what it shows.
+// With "member" as the first argument it is one of its members.
 #include <unistd.h>
 
 #include <chrono>

@@ -43,13 +43,15 @@ void Resize(int fd, std::uint64_t size) {
 }  // namespace
 
 const std::vector<std::string>& AllPoints() {
-  static const std::vector<std::string> points{
-      "log.write",           "log.sync",        "log.synced",         "log.create",      "log.rename",
-      "log.directory-sync",  "log.remove",      "keyspace.create",    "keyspace.write",  "keyspace.sync",
-      "keyspace.synced",     "keyspace.link",   "keyspace.rename",    "keyspace.remove", "keyspace.directory-sync",
-      "snapshot.create",     "snapshot.write",  "snapshot.sync",      "snapshot.synced", "snapshot.rename",
-      "snapshot.directory-sync", "install.write", "install.sync",     "install.link",    "snapshot.remove",
-      "member.rename",       "member.directory-sync"};
+  static const std::vector<std::string> points{"log.write",       "log.sync",        "log.synced",
+                                               "log.create",      "log.rename",      "log.directory-sync",
+                                               "log.remove",      "keyspace.create", "keyspace.write",
+                                               "keyspace.sync",   "keyspace.synced", "keyspace.link",
+                                               "keyspace.rename", "keyspace.remove", "keyspace.directory-sync",
+                                               "snapshot.create", "snapshot.write",  "snapshot.sync",
+                                               "snapshot.synced", "snapshot.rename", "snapshot.directory-sync",
+                                               "install.write",   "install.sync",    "install.link",
+                                               "snapshot.remove", "member.rename",   "member.directory-sync"};
   return points;
 }
 
@@ -112,7 +114,8 @@ std::shared_ptr<TrackedFile> PowerCut::Track(const std::string& path) {
   CHECK(::fstat(fd, &info) == 0) << full;
   const std::lock_guard<std::mutex> guard(mutex_);
   // Those that nobody has open and that are whole on the disk are forgotten: their inodes may be used again.
-  std::erase_if(files_, [](const auto& entry) { return entry.second.use_count() == 1 && entry.second->unsynced_.empty(); });
+  std::erase_if(files_,
+                [](const auto& entry) { return entry.second.use_count() == 1 && entry.second->unsynced_.empty(); });
   return files_.emplace(info.st_ino, std::move(fresh)).first->second;
 }
 
@@ -124,8 +127,7 @@ void PowerCut::NoteWrite(TrackedFile& file, std::uint64_t offset, std::string_vi
   change.size_after = std::max<std::uint64_t>(change.size_before, offset + data.size());
   if (offset < change.size_before) {
     change.before.resize(std::min<std::uint64_t>(data.size(), change.size_before - offset));
-    const ssize_t got =
-        ::pread(file.fd_, change.before.data(), change.before.size(), static_cast<off_t>(offset));
+    const ssize_t got = ::pread(file.fd_, change.before.data(), change.before.size(), static_cast<off_t>(offset));
     CHECK(got == static_cast<ssize_t>(change.before.size())) << file.path_;
   }
   change.data = data;

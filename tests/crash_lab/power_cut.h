@@ -107,7 +107,7 @@ class PowerCut {
   std::mt19937_64 dice_;
   std::uint64_t number_ = 0;
   std::uint64_t backups_ = 0;
-  int snapshots_ = 0;  // whole ones that are not loaded and flushed yet
+  int snapshots_ = 0;                                            // whole ones that are not loaded and flushed yet
   std::map<std::uint64_t, std::shared_ptr<TrackedFile>> files_;  // by inode
   std::vector<NameChange> names_;
 };

@@ -22,11 +22,11 @@ def last_written_byte(path):
     return len(content) - 1
 
 
-def refused(member, *words, extra=()):
+def refused(member, *words, extra=(), patience=PATIENCE_SECONDS):
     """Starts the member; it must exit by itself, with every word in its message and a status that is not 0."""
     before = len(member.log_text()) if member.log.exists() else 0
     member.start(*extra)
-    member.process.wait(timeout=PATIENCE_SECONDS)
+    member.process.wait(timeout=patience)
     text = member.log_text()[before:]
     assert member.process.returncode not in (0, None), f"it exited with {member.process.returncode}"
     assert member.process.returncode > 0, f"it died by signal {-member.process.returncode}: {text}"
