@@ -21,6 +21,8 @@ void AddKv(CLI::App& app, Action* action);
 void AddStatus(CLI::App& app, Action* action);
 void AddMember(CLI::App& app, Action* action);
 void AddSnapshot(CLI::App& app, Action* action);
+void AddAlarm(CLI::App& app, Action* action);
+void AddMoveLeader(CLI::App& app, Action* action);
 void AddBench(CLI::App& app, Action* action);
 
 // The path of this executable, for starting it again.

@@ -28,6 +28,8 @@ int Main(int argc, char** argv) {
   AddStatus(app, &action);
   AddMember(app, &action);
   AddSnapshot(app, &action);
+  AddAlarm(app, &action);
+  AddMoveLeader(app, &action);
   AddBench(app, &action);
   app.add_subcommand("sim", "Run whole clusters on simulated time, network and disks, break them and check them.");
   try {

@@ -61,7 +61,9 @@ void AddServe(CLI::App& app, Action* action) {
     arguments->options[name] = serve->add_option("--" + name, arguments->flags.*spec.field, std::string(spec.help))
                                    ->envname(EnvironmentName(spec.name));
   }
-  serve->add_flag("--join", arguments->flags.join, "not in this build");
+  serve->add_flag(
+      "--join", arguments->flags.join,
+      "join a running cluster, after `quorate member add`; --initial-cluster names its members' peer addresses");
   serve->add_option("--config", arguments->config_file, "a TOML file with these flags")->envname("QUORATE_CONFIG");
   serve->footer(
       "Flags beat environment variables (--data-dir is QUORATE_DATA_DIR) beat the file.\n"

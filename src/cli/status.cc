@@ -104,7 +104,7 @@ void PrintJson(const Report& report, const std::map<std::uint64_t, std::string>&
     line.Add("revision", std::int64_t{status.header().revision()});
     line.Add("commit_index", std::uint64_t{status.raftindex()});
     line.Add("applied_index", std::uint64_t{status.raftappliedindex()});
-    line.Add("db_size_bytes", std::int64_t{status.dbsize()});
+    line.Add("db_size_bytes", std::int64_t{status.dbsize()}).Add("db_quota_bytes", std::int64_t{status.dbsizequota()});
     if (report.hash) {
       line.AddHex("hash", report.hash->hash()).Add("hash_revision", std::int64_t{report.hash->hash_revision()});
       line.Add("compact_revision", std::int64_t{report.hash->compact_revision()});
@@ -135,6 +135,7 @@ std::vector<std::string> Row(const Report& report, const std::map<std::uint64_t,
   const std::uint64_t self = status.header().member_id();
   std::string leader = status.leader() == 0 ? "none" : name_of(status.leader());
   if (status.leader() == self) leader += " (this)";
+  if (status.islearner()) leader += " (this learns)";
   std::string hash = "?";
   if (report.hash) hash = Hex(report.hash->hash()) + "@" + std::to_string(report.hash->hash_revision());
   return {report.endpoint.ToString(),
@@ -145,7 +146,7 @@ std::vector<std::string> Row(const Report& report, const std::map<std::uint64_t,
           std::to_string(status.raftterm()),
           std::to_string(status.header().revision()),
           std::to_string(status.raftindex()) + "/" + std::to_string(status.raftappliedindex()),
-          Size(status.dbsize()),
+          Size(status.dbsize()) + (status.dbsizequota() > 0 ? " of " + Size(status.dbsizequota()) : ""),
           hash};
 }
 

@@ -287,6 +287,37 @@ Result<etcdserverpb::AlarmResponse> EtcdClient::Alarm(const etcdserverpb::AlarmR
   return response;
 }
 
+Result<etcdserverpb::MemberAddResponse> EtcdClient::MemberAdd(const etcdserverpb::MemberAddRequest& request) {
+  etcdserverpb::MemberAddResponse response;
+  RETURN_IF_ERROR(Invoke(path::kMemberAdd, request, &response, Effect::kWrite));
+  return response;
+}
+
+Result<etcdserverpb::MemberRemoveResponse> EtcdClient::MemberRemove(const etcdserverpb::MemberRemoveRequest& request) {
+  etcdserverpb::MemberRemoveResponse response;
+  RETURN_IF_ERROR(Invoke(path::kMemberRemove, request, &response, Effect::kWrite));
+  return response;
+}
+
+Result<etcdserverpb::MemberUpdateResponse> EtcdClient::MemberUpdate(const etcdserverpb::MemberUpdateRequest& request) {
+  etcdserverpb::MemberUpdateResponse response;
+  RETURN_IF_ERROR(Invoke(path::kMemberUpdate, request, &response, Effect::kWrite));
+  return response;
+}
+
+Result<etcdserverpb::MemberPromoteResponse> EtcdClient::MemberPromote(
+    const etcdserverpb::MemberPromoteRequest& request) {
+  etcdserverpb::MemberPromoteResponse response;
+  RETURN_IF_ERROR(Invoke(path::kMemberPromote, request, &response, Effect::kWrite));
+  return response;
+}
+
+Result<etcdserverpb::MemberAddResponse> EtcdClient::MemberReplace(const quoratepb::MemberReplaceRequest& request) {
+  etcdserverpb::MemberAddResponse response;
+  RETURN_IF_ERROR(Invoke(path::kMemberReplace, request, &response, Effect::kWrite));
+  return response;
+}
+
 Result<etcdserverpb::MoveLeaderResponse> EtcdClient::MoveLeader(const etcdserverpb::MoveLeaderRequest& request) {
   etcdserverpb::MoveLeaderResponse response;
   RETURN_IF_ERROR(Invoke(path::kMoveLeader, request, &response, Effect::kWrite));

@@ -15,6 +15,7 @@
 
 #include "base/result.h"
 #include "etcd/rpc.pb.h"
+#include "quorate/cluster.pb.h"
 
 namespace google::protobuf {
 class MessageLite;
@@ -35,6 +36,11 @@ inline constexpr std::string_view kLeaseKeepAlive = "/etcdserverpb.Lease/LeaseKe
 inline constexpr std::string_view kLeaseTimeToLive = "/etcdserverpb.Lease/LeaseTimeToLive";
 inline constexpr std::string_view kLeaseLeases = "/etcdserverpb.Lease/LeaseLeases";
 inline constexpr std::string_view kMemberList = "/etcdserverpb.Cluster/MemberList";
+inline constexpr std::string_view kMemberAdd = "/etcdserverpb.Cluster/MemberAdd";
+inline constexpr std::string_view kMemberRemove = "/etcdserverpb.Cluster/MemberRemove";
+inline constexpr std::string_view kMemberUpdate = "/etcdserverpb.Cluster/MemberUpdate";
+inline constexpr std::string_view kMemberPromote = "/etcdserverpb.Cluster/MemberPromote";
+inline constexpr std::string_view kMemberReplace = "/quoratepb.Cluster/MemberReplace";
 inline constexpr std::string_view kStatus = "/etcdserverpb.Maintenance/Status";
 inline constexpr std::string_view kHashKv = "/etcdserverpb.Maintenance/HashKV";
 inline constexpr std::string_view kAlarm = "/etcdserverpb.Maintenance/Alarm";
@@ -78,6 +84,12 @@ class EtcdClient {
   Result<etcdserverpb::StatusResponse> MemberStatus();  // of the member that is connected: use one endpoint
   Result<etcdserverpb::HashKVResponse> HashKv(const etcdserverpb::HashKVRequest& request);
   Result<etcdserverpb::AlarmResponse> Alarm(const etcdserverpb::AlarmRequest& request);
+  Result<etcdserverpb::MemberAddResponse> MemberAdd(const etcdserverpb::MemberAddRequest& request);
+  Result<etcdserverpb::MemberRemoveResponse> MemberRemove(const etcdserverpb::MemberRemoveRequest& request);
+  Result<etcdserverpb::MemberUpdateResponse> MemberUpdate(const etcdserverpb::MemberUpdateRequest& request);
+  Result<etcdserverpb::MemberPromoteResponse> MemberPromote(const etcdserverpb::MemberPromoteRequest& request);
+  // Quorate's own: etcd answers that it does not know it.
+  Result<etcdserverpb::MemberAddResponse> MemberReplace(const quoratepb::MemberReplaceRequest& request);
   Result<etcdserverpb::MoveLeaderResponse> MoveLeader(const etcdserverpb::MoveLeaderRequest& request);
 
   // Watches until `on_response` returns false (then Ok) or the server cancels the watch (its reason). A lost member is

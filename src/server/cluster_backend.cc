@@ -1,8 +1,10 @@
 #include "server/cluster_backend.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
+#include "base/log.h"
 
 namespace quorate::server {
 namespace {
@@ -19,7 +21,7 @@ Status FromFate(replica::Fate fate) {
     case replica::Fate::kOverloaded:
       return Status::ResourceExhausted("etcdserver: too many requests");
     case replica::Fate::kNoSpace:
-      return Status::ResourceExhausted("etcdserver: mvcc: database space exceeded");
+      return Status::ResourceExhausted("quorate: the disk is full: nothing is written until there is room again");
     case replica::Fate::kNotReady:
       return Status::Unavailable("etcdserver: not ready: this member is loading a snapshot");
     case replica::Fate::kRefused:
@@ -50,19 +52,68 @@ class StreamDownload final : public coord::SnapshotDownload {
   std::uint64_t at_ = 0;
   std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
 };
+Status NoSpace() {
+  return Status::ResourceExhausted("etcdserver: mvcc: database space exceeded");
+}
+Status NotEnoughStarted() {
+  return Status::FailedPrecondition("etcdserver: re-configuration failed due to not enough started members");
+}
+Status UnhealthyCluster() {
+  return Status::Unavailable("etcdserver: unhealthy cluster");
+}
+Status LearnerNotReady() {
+  return Status::FailedPrecondition("etcdserver: can only promote a learner member which is in sync with leader");
+}
 
 }  // namespace
 
-ClusterBackend::ClusterBackend(const ServeConfig& config, ReplicaId self, replica::Group& group,
-                               coord::Machine& machine)
-    : members_(config.members),
-      cluster_(MakeClusterId(config.members, config.token)),
-      self_(self),
+ClusterBackend::ClusterBackend(const ServeConfig& config, replica::Group& group, coord::Machine& machine,
+                               env::Executor& executor, Surroundings surroundings)
+    : first_members_(config.members),
+      cluster_(config.cluster),
+      self_(config.self),
+      quota_bytes_(config.quota_bytes),
       group_(group),
-      machine_(machine) {}
+      machine_(machine),
+      executor_(executor),
+      surroundings_(std::move(surroundings)) {}
 
-void ClusterBackend::Propose(const coord::RequestContext& context, coord::Command command,
-                             std::function<void(Result<coord::CommandOutcome>)> done) {
+void ClusterBackend::Propose(const coord::RequestContext& context, coord::Command command, Done done) {
+  Status refused = CheckMemberChange(command.body);
+  if (!refused.ok()) {
+    return executor_.Post([done = std::move(done), refused = std::move(refused)] { done(refused); });
+  }
+  const std::uint64_t cost = quota_bytes_ == 0 ? 0 : coord::SpaceCost(command.body);
+  if (cost == 0) return Submit(context, std::move(command), std::move(done));
+  // As etcd: whoever meets the limit raises the alarm, and the request that met it is refused.
+  if (OverQuota(cost)) return RaiseNoSpace([done = std::move(done)] { done(NoSpace()); });
+  Submit(context, std::move(command), [this, done = std::move(done)](Result<coord::CommandOutcome> outcome) {
+    if (outcome.ok() && outcome->status.ok() && OverQuota(0)) RaiseNoSpace([] {});  // several passed at once
+    done(std::move(outcome));
+  });
+}
+
+bool ClusterBackend::OverQuota(std::uint64_t cost) const {
+  return machine_.size_bytes() + cost >= static_cast<std::uint64_t>(quota_bytes_);
+}
+
+void ClusterBackend::RaiseNoSpace(std::function<void()> done) {
+  const coord::Alarm alarm{self_, coord::AlarmType::kNoSpace};
+  const std::vector<coord::Alarm> active = machine_.alarms();
+  if (raising_ || std::find(active.begin(), active.end(), alarm) != active.end()) {
+    return executor_.Post(std::move(done));
+  }
+  raising_ = true;
+  LogWarn("the keyspace has reached --quota-backend-bytes (" + std::to_string(quota_bytes_) +
+          "): raising the alarm NOSPACE. To write again: compact or delete, then quorate alarm disarm");
+  Submit({}, coord::Command{{}, coord::AlarmRequest{true, alarm}},
+         [this, done = std::move(done)](const Result<coord::CommandOutcome>&) {
+           raising_ = false;
+           done();
+         });
+}
+
+void ClusterBackend::Submit(const coord::RequestContext& context, coord::Command command, Done done) {
   command.envelope.principal = context.principal;
   command.envelope.trace_id = context.trace_id;
   group_.Propose(coord::EncodeCommand(command), context.deadline_ns,
@@ -75,6 +126,60 @@ void ClusterBackend::Propose(const coord::RequestContext& context, coord::Comman
                    CHECK(outcome != nullptr) << "a command was executed without an outcome";
                    done(std::move(*outcome));
                  });
+}
+
+bool ClusterBackend::Leads() const {
+  return group_.status().leadership.role == consensus::Role::kLeader;
+}
+
+Status ClusterBackend::CheckMemberChange(const coord::CommandBody& body) const {
+  if (machine_.feature_level() < 2) return Status::Ok();  // apply has the word for that
+  const std::vector<coord::MemberInfo> members = machine_.members();
+  if (const auto* add = std::get_if<coord::AddMember>(&body)) {
+    if (!add->learner && !coord::EnoughStarted(members, 1, 0, ReplicaId())) return NotEnoughStarted();
+    return CheckCanGrow(members, ReplicaId());
+  }
+  if (const auto* replace = std::get_if<coord::ReplaceMember>(&body)) return CheckCanGrow(members, replace->old_id);
+  if (const auto* remove = std::get_if<coord::RemoveMember>(&body)) return CheckCanRemove(members, remove->id);
+  if (const auto* promote = std::get_if<coord::PromoteMember>(&body)) return CheckCanPromote(members, promote->id);
+  return Status::Ok();
+}
+
+// Every voter but the one that leaves must be there.
+Status ClusterBackend::CheckCanGrow(const std::vector<coord::MemberInfo>& members, ReplicaId leaving) const {
+  RETURN_IF_ERROR(surroundings_.prepare_to_grow());
+  const std::set<ReplicaId> linked = surroundings_.linked();
+  for (const coord::MemberInfo& member : members) {
+    if (member.learner || member.id == leaving || member.id == self_) continue;
+    if (!linked.contains(member.id)) return UnhealthyCluster();
+  }
+  return Status::Ok();
+}
+
+// A voter that cannot be reached is no part of the quorum that works; another leaves only if the rest is one.
+Status ClusterBackend::CheckCanRemove(const std::vector<coord::MemberInfo>& members, ReplicaId leaving) const {
+  const auto found = std::find_if(members.begin(), members.end(), [&](const auto& m) { return m.id == leaving; });
+  if (found == members.end() || found->learner) return Status::Ok();
+  if (!coord::EnoughStarted(members, 0, 0, leaving)) return NotEnoughStarted();
+  const std::set<ReplicaId> linked = surroundings_.linked();
+  if (leaving != self_ && !linked.contains(leaving)) return Status::Ok();
+  std::size_t voters = 0;
+  std::size_t active = 0;
+  for (const coord::MemberInfo& member : members) {
+    if (member.learner) continue;
+    ++voters;
+    if (member.id == self_ || linked.contains(member.id)) ++active;
+  }
+  return active - 1 < 1 + (voters - 1) / 2 ? UnhealthyCluster() : Status::Ok();
+}
+
+// The leader knows how far it is; elsewhere, being reached and having started must do (the table says the latter), and
+// consensus waits for the rest in any case.
+Status ClusterBackend::CheckCanPromote(const std::vector<coord::MemberInfo>& members, ReplicaId learner) const {
+  const auto found = std::find_if(members.begin(), members.end(), [&](const auto& m) { return m.id == learner; });
+  if (found == members.end() || !found->learner) return Status::Ok();
+  const bool ready = Leads() ? surroundings_.caught_up().contains(learner) : surroundings_.linked().contains(learner);
+  return ready ? Status::Ok() : LearnerNotReady();
 }
 
 void ClusterBackend::ReadBarrier(const coord::RequestContext& context, std::function<void(Status)> done) {
@@ -95,12 +200,13 @@ coord::ClusterView ClusterBackend::cluster() const {
 }
 
 std::vector<coord::MemberInfo> ClusterBackend::members() const {
+  std::vector<coord::MemberInfo> known = machine_.members();
+  if (machine_.feature_level() >= 2 && !known.empty()) return known;
   std::vector<coord::MemberInfo> out;
-  const std::vector<coord::MemberInfo> published = machine_.members();
-  for (const Member& member : members_) {
+  for (const Member& member : first_members_) {
     coord::MemberInfo info{member.id, member.name, {"http://" + member.peer.ToString()}, {}, false};
-    for (const coord::MemberInfo& known : published) {
-      if (known.id == member.id) info.client_urls = known.client_urls;
+    for (const coord::MemberInfo& published : known) {
+      if (published.id == member.id) info.client_urls = published.client_urls;
     }
     out.push_back(std::move(info));
   }
@@ -108,12 +214,22 @@ std::vector<coord::MemberInfo> ClusterBackend::members() const {
 }
 
 void ClusterBackend::MoveLeader(const coord::RequestContext& context, ReplicaId to, std::function<void(Status)> done) {
-  group_.TransferLeadership(to, context.deadline_ns, [done = std::move(done)](replica::Fate fate) {
+  const auto later = [&](Status status) {
+    executor_.Post([done = std::move(done), status = std::move(status)] { done(status); });
+  };
+  const Status bad = Status::FailedPrecondition("etcdserver: bad leader transferee");
+  if (!Leads()) return later(Status::FailedPrecondition("etcdserver: not leader"));
+  const std::vector<coord::MemberInfo> known = members();
+  const bool may = std::any_of(known.begin(), known.end(),
+                               [to](const coord::MemberInfo& member) { return member.id == to && !member.learner; });
+  if (!may) return later(bad);
+  if (to == self_) return later(Status::Ok());
+  group_.TransferLeadership(to, context.deadline_ns, [done = std::move(done), bad](replica::Fate fate) {
     switch (fate) {
       case replica::Fate::kNoLeader:
         return done(Status::FailedPrecondition("etcdserver: not leader"));
       case replica::Fate::kRefused:
-        return done(Status::FailedPrecondition("etcdserver: bad leader transferee"));
+        return done(bad);
       case replica::Fate::kTimedOut:
       case replica::Fate::kLeaderLost:
         return done(Status::Unavailable("etcdserver: request timed out, leader transfer took too long"));
@@ -123,18 +239,18 @@ void ClusterBackend::MoveLeader(const coord::RequestContext& context, ReplicaId 
   });
 }
 
-void ClusterBackend::OfferSnapshots(replica::SnapshotMaker maker, env::Executor& executor, const env::Clock& clock) {
-  downloads_ = {std::move(maker), &executor, &clock, kFirstDownload};
+void ClusterBackend::OfferSnapshots(replica::SnapshotMaker maker, const env::Clock& clock) {
+  downloads_ = {std::move(maker), &clock, kFirstDownload};
 }
 
 Result<std::unique_ptr<coord::SnapshotDownload>> ClusterBackend::OpenSnapshot() {
-  if (downloads_.executor == nullptr) return Status::Unavailable("quorate: this member makes no snapshots");
+  if (downloads_.clock == nullptr) return Status::Unavailable("quorate: this member makes no snapshots");
   if (group_.status().installing) {
     return Status::Unavailable("quorate: this member is loading a snapshot itself: ask another one");
   }
   Result<std::shared_ptr<replica::SnapshotStream>> stream =
       replica::OpenSnapshotStream(downloads_.maker, downloads_.made++, group_.core().MetaAt(machine_.applied()),
-                                  machine_, *downloads_.executor, *downloads_.clock);
+                                  machine_, executor_, *downloads_.clock);
   if (!stream.ok()) return stream.status();
   return std::unique_ptr<coord::SnapshotDownload>(std::make_unique<StreamDownload>(*std::move(stream)));
 }

@@ -117,6 +117,54 @@ Status SetMemory(const ServeFlags& flags, ServeConfig* config) {
   return Status::Ok();
 }
 
+Result<std::int64_t> ParseQuota(const std::string& text) {
+  if (text.empty()) return kDefaultQuotaBytes;
+  std::int64_t bytes = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bytes);
+  if (error != std::errc() || end != text.data() + text.size()) {
+    return FlagError("quota-backend-bytes", "\"" + text + "\" is not a number of bytes");
+  }
+  if (bytes == 0) return kDefaultQuotaBytes;  // as etcd
+  return bytes < 0 ? 0 : bytes;
+}
+
+// "n1=HOST:PORT,n2=HOST:PORT" or the addresses alone; this member itself may be among them.
+Status SetJoin(const ServeFlags& flags, ServeConfig* config) {
+  std::string advertised = flags.advertise_peer;
+  std::string_view rest = flags.initial_cluster;
+  while (!rest.empty()) {
+    const std::string_view item = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(rest.size(), item.size() + 1));
+    const std::size_t equals = item.find('=');
+    const std::string_view address = equals == std::string_view::npos ? item : item.substr(equals + 1);
+    if (equals != std::string_view::npos && item.substr(0, equals) == flags.name) {
+      if (advertised.empty()) advertised = address;
+      continue;
+    }
+    const Result<HostPort> peer = ParseAddress(address);
+    if (!peer.ok()) return FlagError("initial-cluster", peer.status().message());
+    config->join.push_back(*peer);
+  }
+  if (config->join.empty()) {
+    return FlagError("join", "--initial-cluster must name peer addresses of the running cluster");
+  }
+  if (advertised.empty()) advertised = flags.listen_peer;
+  if (advertised.empty()) {
+    return FlagError("join",
+                     "say with --listen-peer HOST:PORT (and --advertise-peer) where the others reach this member");
+  }
+  const Result<HostPort> peer = ParseAddress(advertised);
+  if (!peer.ok()) return FlagError("advertise-peer", peer.status().message());
+  if (IsWildcard(peer->host)) return FlagError("advertise-peer", "nobody can reach the wildcard " + peer->host);
+  config->advertise_peer = config->listen_peer = *peer;
+  if (flags.listen_peer.empty()) return Status::Ok();
+  const Result<HostPort> listen = ParseAddress(flags.listen_peer);
+  if (!listen.ok()) return FlagError("listen-peer", listen.status().message());
+  config->listen_peer = *listen;
+  config->listen_peer_named = true;
+  return Status::Ok();
+}
+
 Status SetMembers(const ServeFlags& flags, ServeConfig* config) {
   if (flags.initial_cluster.empty()) {
     const Result<HostPort> peer = ParseAddress(flags.advertise_peer.empty() ? kDefaultPeer : flags.advertise_peer);
@@ -132,6 +180,8 @@ Status SetMembers(const ServeFlags& flags, ServeConfig* config) {
   if (self == config->members.end()) {
     return FlagError("initial-cluster", "has no member called " + flags.name + " (--name)");
   }
+  config->advertise_peer = self->peer;
+  SetIdentities(config);
   if (flags.listen_peer.empty()) {
     if (config->members.size() > 1) config->listen_peer = self->peer;
     return Status::Ok();
@@ -167,9 +217,12 @@ const std::vector<FlagSpec>& ServeFlagSpecs() {
       {"listen-peer", &ServeFlags::listen_peer,
        "HOST:PORT for the other members (default: this member's address in --initial-cluster)"},
       {"advertise-peer", &ServeFlags::advertise_peer,
-       "HOST:PORT of a lone server's peer address, as MemberList shows it"},
+       "HOST:PORT of a lone or a joining server's peer address, where the others reach it"},
       {"initial-cluster", &ServeFlags::initial_cluster,
        "n1=HOST:PORT,n2=... with peer addresses; ignored once the data directory exists"},
+      {"initial-cluster-state", &ServeFlags::initial_cluster_state, "new, or existing: the same as --join"},
+      {"quota-backend-bytes", &ServeFlags::quota_backend_bytes,
+       "size of the keyspace at which writes are refused; 0 = 2147483648, negative = no limit"},
       {"cluster-token", &ServeFlags::cluster_token, "keeps clusters with the same addresses apart"},
       {"listen-etcd", &ServeFlags::listen_etcd, "HOST:PORT for etcd clients"},
       {"advertise-etcd", &ServeFlags::advertise_etcd, "HOST:PORT that clients reach this member at"},
@@ -213,14 +266,19 @@ ClusterId MakeClusterId(const std::vector<Member>& members, std::string_view tok
   return ClusterId(Hash63(w.str()));
 }
 
+void SetIdentities(ServeConfig* config) {
+  config->cluster = MakeClusterId(config->members, config->token);
+  config->initial_voters.clear();
+  for (const Member& member : config->members) {
+    config->initial_voters.push_back(member.id);
+    if (member.name == config->name) config->self = member.id;
+  }
+}
+
 Result<ServeConfig> Validate(const ServeFlags& flags) {
   ServeConfig config;
   if (flags.name.empty()) return FlagError("name", "must not be empty");
   if (flags.data_dir.empty()) return FlagError("data-dir", "must not be empty");
-  if (flags.join) {
-    return FlagError("join",
-                     "this build cannot add a member to a running cluster; start all of --initial-cluster together");
-  }
   config.name = flags.name;
   config.data_dir = flags.data_dir;
   config.token = flags.cluster_token;
@@ -228,7 +286,15 @@ Result<ServeConfig> Validate(const ServeFlags& flags) {
   if (!protocol.ok()) return FlagError("protocol", protocol.status().message());
   config.protocol = *protocol;
   RETURN_IF_ERROR(SetMemory(flags, &config));
-  RETURN_IF_ERROR(SetMembers(flags, &config));
+  const Result<std::int64_t> quota = ParseQuota(flags.quota_backend_bytes);
+  if (!quota.ok()) return quota.status();
+  config.quota_bytes = *quota;
+  const std::string& state = flags.initial_cluster_state;
+  if (!state.empty() && state != "new" && state != "existing") {
+    return FlagError("initial-cluster-state", "\"" + state + "\" is neither new nor existing");
+  }
+  const bool joins = flags.join || state == "existing";
+  RETURN_IF_ERROR(joins ? SetJoin(flags, &config) : SetMembers(flags, &config));
   RETURN_IF_ERROR(SetListeners(flags, &config));
   RETURN_IF_ERROR(SetLimits(flags, &config));
   return config;

@@ -42,6 +42,8 @@ struct ServeFlags {  // as typed; empty = not given
   std::string snapshot_rate;
   std::string log_retention;
   std::string memory = "512MiB";
+  std::string initial_cluster_state;
+  std::string quota_backend_bytes;
   bool join = false;
 };
 
@@ -53,20 +55,28 @@ struct FlagSpec {
 };
 const std::vector<FlagSpec>& ServeFlagSpecs();
 
+inline constexpr std::int64_t kDefaultQuotaBytes = std::int64_t{2} << 30;  // etcd's
+
 struct ServeConfig {
   std::string name;
   std::string data_dir;
   consensus::Protocol protocol = consensus::Protocol::kRaft;
   std::string token;
-  std::vector<Member> members;     // of the initial cluster, ascending by id; one = a lone server without a peer port
-  HostPort listen_peer;            // port 0 = none
-  bool listen_peer_named = false;  // by --listen-peer: stays when the cluster file names another address
-  HostPort listen_etcd;            // port 0 = none
-  HostPort listen_admin;           // port 0 = none
-  std::string advertise_etcd;      // URL
-  std::uint64_t snapshot_rate_bytes = 0;  // a second, of snapshots sent to other members; 0 = no limit
-  std::uint64_t log_retention_ns = 0;     // how long released segments of the log are kept; 0 = not at all
-  std::uint64_t memory_bytes = 0;         // for the keyspace: index, cache, what is not yet durable, the engine's own
+  std::vector<Member> members;            // ascending by id; of the initial cluster, later those of the member table
+  ReplicaId self;                         // one of them
+  ClusterId cluster;                      // 0 while joining and not yet told
+  std::vector<ReplicaId> initial_voters;  // what consensus begins with when the log says nothing; never changes
+  std::vector<HostPort> join;             // whom to ask for admission; empty = not joining
+  HostPort advertise_peer;                // where the others reach this member
+  HostPort listen_peer;                   // port 0 = none: a lone server
+  bool listen_peer_named = false;         // by --listen-peer: stays when the cluster file names another address
+  HostPort listen_etcd;                   // port 0 = none
+  HostPort listen_admin;                  // port 0 = none
+  std::string advertise_etcd;             // URL
+  std::int64_t quota_bytes = kDefaultQuotaBytes;  // of the keyspace; 0 = no limit
+  std::uint64_t snapshot_rate_bytes = 0;          // a second, of snapshots sent to other members; 0 = no limit
+  std::uint64_t log_retention_ns = 0;             // how long released segments of the log are kept; 0 = not at all
+  std::uint64_t memory_bytes = 0;  // for the keyspace: index, cache, what is not yet durable, the engine's own
 };
 
 // INVALID_ARGUMENT names the flag and what to write instead.
@@ -75,5 +85,7 @@ Result<ServeConfig> Validate(const ServeFlags& flags);
 // Ids are hashes of names, peer addresses and the token, so every member computes the same.
 ReplicaId MakeReplicaId(std::string_view name, const HostPort& peer, std::string_view token);
 ClusterId MakeClusterId(const std::vector<Member>& members, std::string_view token);
+// The identities of a cluster that begins with config->members.
+void SetIdentities(ServeConfig* config);
 
 }  // namespace quorate::server

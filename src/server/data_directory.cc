@@ -11,7 +11,8 @@
 namespace quorate::server {
 namespace {
 
-constexpr std::string_view kClusterMagic = "QRTCLUS1";  // the last character is the format version
+constexpr std::string_view kClusterMagic = "QRTCLUS2";     // the last character is the format version
+constexpr std::string_view kClusterMagicOne = "QRTCLUS1";  // without the identities: they followed from the members
 constexpr std::string_view kPeersMagic = "QRTPEER1";
 const std::string kClusterName = "cluster";
 const std::string kPeersName = "peers";
@@ -61,9 +62,18 @@ Result<std::string> ReadWhole(env::Disk& disk, const std::string& name) {
   return (*file)->Read(0, *size);
 }
 
-const Member* FindByName(const std::vector<Member>& members, const std::string& name) {
-  const auto found = std::find_if(members.begin(), members.end(), [&](const Member& m) { return m.name == name; });
+const Member* Find(const std::vector<Member>& members, ReplicaId id) {
+  const auto found = std::find_if(members.begin(), members.end(), [&](const Member& m) { return m.id == id; });
   return found == members.end() ? nullptr : &*found;
+}
+
+// What version 1 left to be computed. Its directories are of first members, and the flags say by which name.
+void SetIdentitiesOfVersionOne(ClusterFile* file, const std::string& name) {
+  file->cluster = MakeClusterId(file->members, file->token);
+  for (const Member& member : file->members) {
+    file->initial_voters.push_back(member.id);
+    if (member.name == name) file->self = member.id;
+  }
 }
 
 }  // namespace
@@ -81,11 +91,16 @@ std::string EncodeClusterFile(const ClusterFile& file) {
   }
   w.Put64(file.directory);
   w.PutBool(file.log_exists);
+  w.Put64(file.cluster.value);
+  w.PutId(file.self);
+  w.PutVarint(file.initial_voters.size());
+  for (const ReplicaId voter : file.initial_voters) w.PutId(voter);
   return Seal(std::move(w));
 }
 
 Result<ClusterFile> DecodeClusterFile(std::string_view content) {
-  const Result<std::string_view> body = Unseal(content, kClusterMagic, kClusterName);
+  const bool version_one = content.starts_with(kClusterMagicOne);
+  const Result<std::string_view> body = Unseal(content, version_one ? kClusterMagicOne : kClusterMagic, kClusterName);
   if (!body.ok()) return body.status();
   Reader r(*body);
   ClusterFile file;
@@ -99,6 +114,12 @@ Result<ClusterFile> DecodeClusterFile(std::string_view content) {
   }
   file.directory = r.Get64();
   file.log_exists = r.GetBool();
+  if (!version_one) {
+    file.cluster = ClusterId(r.Get64());
+    file.self = r.GetId<ReplicaId>();
+    file.initial_voters.resize(r.GetCount());
+    for (ReplicaId& voter : file.initial_voters) voter = r.GetId<ReplicaId>();
+  }
   if (!r.Done()) return Status::DataLoss("the file \"cluster\" in the data directory does not decode");
   return file;
 }
@@ -127,21 +148,33 @@ Result<PeerDirectories> DecodePeersFile(std::string_view content) {
   return peers;
 }
 
-Result<DataDirectory> DataDirectory::Open(env::Disk& disk, env::Random& random, ServeConfig* config) {
+Result<DataDirectory> DataDirectory::Open(env::Disk& disk, env::Random& random, ServeConfig* config,
+                                          const std::function<Status(ServeConfig*)>& join) {
   DataDirectory directory(disk);
   directory.path_ = config->data_dir;
   RETURN_IF_ERROR(disk.Lock("lock"));
-  RETURN_IF_ERROR(disk.Exists(kClusterName) ? directory.Load(config) : directory.Create(*config, random));
+  if (disk.Exists(kClusterName)) {
+    RETURN_IF_ERROR(directory.Load(config));
+    return directory;
+  }
+  RETURN_IF_ERROR(directory.CheckNew());
+  if (!config->join.empty()) RETURN_IF_ERROR(join(config));
+  RETURN_IF_ERROR(directory.Create(*config, random));
   return directory;
 }
 
-Status DataDirectory::Create(const ServeConfig& config, env::Random& random) {
+Status DataDirectory::CheckNew() const {
   if (disk_->Exists(kLogName)) {
     return Status::DataLoss("the data directory " + path_ + " has a log but no file \"" + kClusterName +
                             "\": it no longer says who the members are. Bring the file back from a backup, or move the "
                             "directory away and replace this member by one with a new id");
   }
-  cluster_ = {config.token, config.members, random.Next() | 1, false};
+  return Status::Ok();
+}
+
+Status DataDirectory::Create(const ServeConfig& config, env::Random& random) {
+  cluster_ = {config.token,   config.members, random.Next() | 1,    false,
+              config.cluster, config.self,    config.initial_voters};
   return WriteWhole(*disk_, kClusterName, EncodeClusterFile(cluster_));
 }
 
@@ -158,15 +191,21 @@ Status DataDirectory::Load(ServeConfig* config) {
     if (!decoded.ok()) return decoded.status();
     peers_ = *std::move(decoded);
   }
-  const Member* self = FindByName(cluster_.members, config->name);
-  if (self == nullptr) {
+  if (!cluster_.cluster) SetIdentitiesOfVersionOne(&cluster_, config->name);
+  const Member* self = Find(cluster_.members, cluster_.self);
+  if (self == nullptr || self->name != config->name) {
     return Status::FailedPrecondition("the data directory " + path_ + " belongs to a cluster without a member called " +
                                       config->name + ": check --name and --data-dir");
   }
-  if (config->members != cluster_.members || config->token != cluster_.token) {
+  if (config->join.empty() && (config->cluster != cluster_.cluster || config->self != cluster_.self)) {
     LogInfo("the flags name other members than " + path_ + " was made for, and are ignored");
   }
   if (cluster_.members.size() > 1 && !config->listen_peer_named) config->listen_peer = self->peer;
+  config->advertise_peer = self->peer;
+  config->join.clear();
+  config->cluster = cluster_.cluster;
+  config->self = cluster_.self;
+  config->initial_voters = cluster_.initial_voters;
   config->members = cluster_.members;
   config->token = cluster_.token;
   return Status::Ok();
@@ -180,6 +219,12 @@ Status DataDirectory::LogOpened(bool fresh) {
   }
   if (cluster_.log_exists) return Status::Ok();
   cluster_.log_exists = true;
+  return WriteWhole(*disk_, kClusterName, EncodeClusterFile(cluster_));
+}
+
+Status DataDirectory::SetMembers(const std::vector<Member>& members) {
+  if (members == cluster_.members) return Status::Ok();
+  cluster_.members = members;
   return WriteWhole(*disk_, kClusterName, EncodeClusterFile(cluster_));
 }
 

@@ -9,20 +9,23 @@ namespace {
 
 constexpr std::uint64_t kTickNs = 100'000'000;
 
-coord::PublishMember Describe(const ServeConfig& config, const Member& self) {
+coord::PublishMember Describe(const ServeConfig& config) {
   coord::PublishMember out;
-  out.id = self.id;
-  out.name = self.name;
-  out.peer_urls = {"http://" + self.peer.ToString()};
+  out.id = config.self;
+  out.name = config.name;
+  out.peer_urls = {"http://" + config.advertise_peer.ToString()};
   if (!config.advertise_etcd.empty()) out.client_urls = {config.advertise_etcd};
   return out;
 }
 
 }  // namespace
 
-Housekeeping::Housekeeping(const ServeConfig& config, const Member& self, coord::Backend& backend,
-                           env::Executor& executor, const env::Clock& clock)
-    : published_(Describe(config, self)),
+Housekeeping::Housekeeping(const ServeConfig& config, coord::Backend& backend, env::Executor& executor,
+                           const env::Clock& clock, std::function<void()> chores)
+    : published_(Describe(config)),
+      joined_(std::find(config.initial_voters.begin(), config.initial_voters.end(), config.self) ==
+              config.initial_voters.end()),
+      chores_(std::move(chores)),
       backend_(backend),
       executor_(executor),
       clock_(clock),
@@ -44,6 +47,7 @@ void Housekeeping::Tick() {
   PumpWatches();  // what a failed read left waiting
   ProposeDue();
   Publish();
+  chores_();
   timer_ = executor_.After(kTickNs, [this] { Tick(); });
 }
 
@@ -62,11 +66,15 @@ void Housekeeping::ProposeDue() {
 void Housekeeping::Publish() {
   if (publishing_ || !backend_.cluster().leader) return;
   const std::vector<coord::MemberInfo> known = backend_.machine().members();
-  const bool current = std::any_of(known.begin(), known.end(), [this](const coord::MemberInfo& member) {
-    return member.id == published_.id && member.name == published_.name && member.peer_urls == published_.peer_urls &&
-           member.client_urls == published_.client_urls;
-  });
-  if (current) return;
+  const auto self = std::find_if(known.begin(), known.end(),
+                                 [this](const coord::MemberInfo& member) { return member.id == published_.id; });
+  const bool configured = backend_.machine().feature_level() >= 2;
+  // A newcomer speaks only once it has been taught that it is a member: others take it for started then.
+  if (self == known.end() && (configured || joined_)) return;
+  if (self != known.end() && self->name == published_.name && self->client_urls == published_.client_urls &&
+      (configured || self->peer_urls == published_.peer_urls)) {
+    return;
+  }
   publishing_ = true;
   backend_.Propose({}, coord::Command{{}, published_},
                    [this, alive = std::weak_ptr<const bool>(alive_)](const Result<coord::CommandOutcome>&) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "coord/backend.h"
@@ -16,8 +17,9 @@ namespace quorate::server {
 
 class Housekeeping {
  public:
-  Housekeeping(const ServeConfig& config, const Member& self, coord::Backend& backend, env::Executor& executor,
-               const env::Clock& clock);
+  // `chores` are run at every tick, about every 100 ms.
+  Housekeeping(const ServeConfig& config, coord::Backend& backend, env::Executor& executor, const env::Clock& clock,
+               std::function<void()> chores);
   ~Housekeeping();
   Housekeeping(const Housekeeping&) = delete;
   Housekeeping& operator=(const Housekeeping&) = delete;
@@ -31,6 +33,8 @@ class Housekeeping {
   void PumpWatches();
 
   const coord::PublishMember published_;  // what the cluster should know of this member
+  const bool joined_;                     // it is not one of the first members
+  const std::function<void()> chores_;
   coord::Backend& backend_;
   env::Executor& executor_;
   const env::Clock& clock_;

@@ -7,6 +7,8 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include "base/log.h"
@@ -23,25 +25,24 @@
 #include "server/admin.h"
 #include "server/cluster_backend.h"
 #include "server/data_directory.h"
+#include "server/feature_level.h"
+#include "server/group_control.h"
 #include "server/hand_over.h"
 #include "server/housekeeping.h"
+#include "server/join.h"
 #include "server/keyspace.h"
+#include "server/peer_table.h"
+#include "server/reconfiguration.h"
 #include "store/engine_rocksdb/rocks_engine.h"
 #include "wal/log.h"
 
 namespace quorate::server {
 namespace {
 
-constexpr std::uint64_t kHandOverNs = 600'000'000;  // an election timeout: waiting longer gains nothing
-constexpr std::uint64_t kEngineCacheShare = 16;     // of --memory
+constexpr std::uint64_t kHandOverNs = 600'000'000;    // an election timeout: waiting longer gains nothing
+constexpr std::uint64_t kLeaveAfterNs = 500'000'000;  // time for the last answers to go out
+constexpr std::uint64_t kEngineCacheShare = 16;       // of --memory
 constexpr std::uint64_t kProgressNs = 1'000'000'000;
-
-// A cluster of one has nobody to talk to, and opens no port for it.
-class LoneTransport final : public env::Transport {
- public:
-  void Start(env::TransportListener*) override {}
-  void Send(ReplicaId, Bytes) override {}
-};
 
 class Node {
  public:
@@ -53,7 +54,7 @@ class Node {
     if (!disk.ok()) return disk.status();
     disk_ = *std::move(disk);
     if (parts_.wrap_disk) disk_ = parts_.wrap_disk(std::move(disk_), executor_);
-    Result<DataDirectory> directory = DataDirectory::Open(*disk_, random_, &config_);
+    Result<DataDirectory> directory = DataDirectory::Open(*disk_, random_, &config_, AskToJoin);
     if (!directory.ok()) return directory.status();
     directory_ = *std::move(directory);
     RETURN_IF_ERROR(OpenLog());
@@ -82,11 +83,6 @@ class Node {
   }
 
  private:
-  const Member& Self() const {
-    return *std::find_if(config_.members.begin(), config_.members.end(),
-                         [this](const Member& member) { return member.name == config_.name; });
-  }
-
   // What was applied is made durable first: the next start then has nothing to replay. If the disk refuses, the log has
   // it all.
   void Stop() {
@@ -108,7 +104,7 @@ class Node {
 
   Status OpenLog() {
     wal::LogOptions options;
-    options.identity = {MakeClusterId(config_.members, config_.token), Self().id, config_.protocol};
+    options.identity = {config_.cluster, config_.self, config_.protocol};
     options.alone = config_.members.size() == 1;
     options.on_failure = [this](const Status& why) { Fail(why); };
     options.retention_ns = config_.log_retention_ns;
@@ -120,17 +116,14 @@ class Node {
     return Status::Ok();
   }
 
+  // A lone server opens no peer port before it is to get company, unless it is told where.
   Status OpenTransport() {
-    if (config_.members.size() == 1) {
-      transport_ = std::make_unique<LoneTransport>();
-      return Status::Ok();
-    }
     env::TcpTransportOptions options;
-    options.cluster = MakeClusterId(config_.members, config_.token);
-    options.self = Self().id;
+    options.cluster = config_.cluster;
+    options.self = config_.self;
     options.incarnation = log_->incarnation();
     options.protocol = consensus::ProtocolName(config_.protocol);
-    options.listen = config_.listen_peer.ToString();
+    if (config_.listen_peer.port != 0) options.listen = config_.listen_peer.ToString();
     options.directory = directory_->id();
     options.known_directories = directory_->peers();
     options.remember_directory = [this](ReplicaId peer, std::uint64_t directory) {
@@ -143,18 +136,76 @@ class Node {
                                       "Bring the old directory back, "
                                       "or replace this member by one with a new name"));
     };
+    options.on_removed = [this] { Leave(); };
+    options.feature_level = coord::kFeatureLevelMax;
+    options.on_join = [this](std::string_view request) { return OnJoin(request); };
     Result<std::unique_ptr<env::TcpTransport>> transport =
         env::TcpTransport::Open(executor_, random_, std::move(options));
     if (!transport.ok()) return transport.status();
-    std::map<ReplicaId, std::string> peers;
-    for (const Member& member : config_.members) peers[member.id] = member.peer.ToString();
-    RETURN_IF_ERROR((*transport)->SetPeers(peers));
     transport_ = *std::move(transport);
+    return SetPeers(config_.members);
+  }
+
+  Status SetPeers(const std::vector<Member>& members) {
+    std::map<ReplicaId, std::string> peers;
+    for (const Member& member : members) peers[member.id] = member.peer.ToString();
+    if (peers.size() > 1) RETURN_IF_ERROR(ListenToPeers());
+    return transport_->SetPeers(peers);
+  }
+
+  Status ListenToPeers() {
+    if (transport_->listening()) return Status::Ok();
+    RETURN_IF_ERROR(transport_->Listen(config_.advertise_peer.ToString()));
+    LogInfo("peers on " + config_.advertise_peer.ToString());
     return Status::Ok();
   }
 
+  std::string OnJoin(std::string_view encoded) {
+    const std::optional<JoinRequest> request = DecodeJoinRequest(encoded);
+    JoinAnswer answer;
+    if (!request) {
+      answer.refusal = "the question is of a version that member " + config_.name + " does not understand";
+    } else {
+      answer =
+          AnswerJoin(*request, {config_.cluster, config_.token, std::string(consensus::ProtocolName(config_.protocol)),
+                                machine_->feature_level(), backend_->members()});
+    }
+    return EncodeJoinAnswer(answer);
+  }
+
+  // This member was removed from the cluster.
+  void Leave() {
+    if (std::exchange(leaving_, true)) return;
+    executor_.After(kLeaveAfterNs, [this] {
+      Fail(Status::FailedPrecondition("member " + config_.name + " was removed from the cluster. Its data directory " +
+                                      config_.data_dir + " is of no use any more: delete it"));
+    });
+  }
+
+  std::set<ReplicaId> Linked() const {
+    std::set<ReplicaId> linked;
+    for (const auto& [id, peer] : transport_->peers()) {
+      if (peer.linked) linked.insert(id);
+    }
+    return linked;
+  }
+
+  std::uint32_t CommonFeatureLevel() const {
+    std::uint32_t common = coord::kFeatureLevelMax;
+    const std::map<ReplicaId, env::TcpPeerState> peers = transport_->peers();
+    const consensus::Membership& members = group_->membership();
+    for (const auto* part : {&members.voters, &members.outgoing, &members.learners}) {
+      for (const ReplicaId id : *part) {
+        if (id == config_.self) continue;
+        const auto peer = peers.find(id);
+        common = std::min(common, peer == peers.end() ? 0 : peer->second.feature_level);
+      }
+    }
+    return common;
+  }
+
   replica::SnapshotMaker Maker() const {
-    return {MakeClusterId(config_.members, config_.token), GroupId(1), Self().id, log_->incarnation(),
+    return {config_.cluster, GroupId(1), config_.self, log_->incarnation(),
             [this] { return machine_->feature_level(); }};
   }
 
@@ -204,8 +255,8 @@ class Node {
     RETURN_IF_ERROR(keyspace_->Open([this] { return OpenKeyspace(); }));
     replica::GroupOptions options;
     options.protocol = config_.protocol;
-    options.core.self = Self().id;
-    for (const Member& member : config_.members) options.core.initial.voters.push_back(member.id);
+    options.core.self = config_.self;
+    options.core.initial.voters = config_.initial_voters;
     options.core.seed = random_.Next();
     options.make_snapshots = [this](replica::SnapshotHost& host, replica::StateMachine& machine) {
       return MakeSnapshots(host, machine);
@@ -214,20 +265,49 @@ class Node {
       if (log_->low_on_space()) return replica::Fate::kNoSpace;
       return machine_->backlogged() ? std::optional(replica::Fate::kOverloaded) : std::nullopt;
     };
+    options.on_removed = [this] {
+      const std::vector<ReplicaId> removed = machine_->removed_members();
+      if (std::find(removed.begin(), removed.end(), config_.self) != removed.end()) Leave();
+    };
     options.on_failure = [this](const Status& why) { Fail(why); };
-    options.on_applied = [this] { housekeeping_->OnApplied(); };
+    options.on_applied = [this] {
+      housekeeping_->OnApplied();
+      peer_table_->OnApplied();
+    };
     if (parts_.adjust_group) parts_.adjust_group(&options);
     Result<std::unique_ptr<replica::Group>> group =
         replica::Group::Start(std::move(options), *log_, *transport_, executor_, clock_, *machine_);
     if (!group.ok()) return group.status();
     group_ = *std::move(group);
-    backend_ = std::make_unique<ClusterBackend>(config_, Self().id, *group_, *machine_);
-    backend_->OfferSnapshots(Maker(), executor_, clock_);
-    housekeeping_ = std::make_unique<Housekeeping>(config_, Self(), *backend_, executor_, clock_);
-    frontend_ = std::make_unique<frontend::etcd::EtcdFrontend>(*backend_, executor_, random_);
+    control_ = std::make_unique<GroupControl>(*group_);
+    StartMembership();
+    frontend::etcd::Options frontend_options;
+    frontend_options.quota_bytes = config_.quota_bytes;
+    frontend_ = std::make_unique<frontend::etcd::EtcdFrontend>(*backend_, executor_, random_, frontend_options);
     admin_ = std::make_unique<Admin>(MetricsSources{*group_, *log_, *machine_}, etcd_, *frontend_);
     transport_->Start(group_.get());
     return Status::Ok();
+  }
+
+  void StartMembership() {
+    backend_ = std::make_unique<ClusterBackend>(
+        config_, *group_, *machine_, executor_,
+        ClusterBackend::Surroundings{[this] { return Linked(); }, [this] { return control_->CaughtUp(); },
+                                     [this] { return ListenToPeers(); }});
+    backend_->OfferSnapshots(Maker(), clock_);
+    reconfiguration_ = std::make_unique<Reconfiguration>(config_.self, *control_);
+    raiser_ = std::make_unique<FeatureLevelRaiser>(config_, *backend_, [this] { return CommonFeatureLevel(); });
+    housekeeping_ = std::make_unique<Housekeeping>(config_, *backend_, executor_, clock_, [this] {
+      raiser_->Tick();
+      if (machine_->feature_level() >= 2) reconfiguration_->Tick(machine_->members());
+    });
+    peer_table_ = std::make_unique<PeerTable>(
+        config_, *group_, *machine_, executor_,
+        PeerTable::Sinks{[this](const std::vector<Member>& peers, const std::set<ReplicaId>& removed) {
+                           transport_->SetRemoved(removed);
+                           return SetPeers(peers);
+                         },
+                         [this](const std::vector<Member>& members) { return directory_->SetMembers(members); }});
   }
 
   Status Listen(const HostPort& at, const char* flag, net::HttpService& http, net::GrpcService* grpc,
@@ -245,6 +325,7 @@ class Node {
   ServeConfig config_;
   const NodeParts parts_;
   Status failure_;
+  bool leaving_ = false;
   env::AsioExecutor executor_;
   env::PosixClock clock_;
   env::OsRandom random_;
@@ -252,13 +333,17 @@ class Node {
   std::unique_ptr<env::Disk> disk_;
   std::optional<DataDirectory> directory_;
   std::unique_ptr<wal::Log> log_;
-  std::unique_ptr<env::Transport> transport_;
+  std::unique_ptr<env::TcpTransport> transport_;
   std::optional<Keyspace> keyspace_;
   std::unique_ptr<store::Engine> engine_;
   std::unique_ptr<coord::Machine> machine_;
   std::unique_ptr<replica::Group> group_;
+  std::unique_ptr<GroupControl> control_;
   std::unique_ptr<ClusterBackend> backend_;
+  std::unique_ptr<Reconfiguration> reconfiguration_;
+  std::unique_ptr<FeatureLevelRaiser> raiser_;
   std::unique_ptr<Housekeeping> housekeeping_;
+  std::unique_ptr<PeerTable> peer_table_;
   std::unique_ptr<frontend::etcd::EtcdFrontend> frontend_;
   std::unique_ptr<Admin> admin_;
   std::unique_ptr<net::Listener> etcd_;

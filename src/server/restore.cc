@@ -349,6 +349,9 @@ Status WriteClusterFile(env::PosixDisk& disk, const ServeConfig& config) {
   cluster.members = config.members;
   cluster.directory = random.Next() | 1;
   cluster.log_exists = true;
+  cluster.cluster = config.cluster;
+  cluster.self = config.self;
+  cluster.initial_voters = config.initial_voters;
   Result<std::unique_ptr<env::File>> file = disk.Create("cluster");
   if (!file.ok()) return file.status();
   RETURN_IF_ERROR((*file)->Write(0, EncodeClusterFile(cluster)));
@@ -362,6 +365,7 @@ Status Fill(const std::string& part, const OldState& old, const RestoreOptions& 
   config.token = NewToken(options, old);
   for (Member& member : config.members) member.id = MakeReplicaId(member.name, member.peer, config.token);
   std::sort(config.members.begin(), config.members.end(), [](const Member& a, const Member& b) { return a.id < b.id; });
+  SetIdentities(&config);
   const auto self = std::find_if(config.members.begin(), config.members.end(),
                                  [&](const Member& member) { return member.name == config.name; });
   SnapshotHeader header = NewHeader(old, options, config);

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/codec.h"
+#include "base/crc32c.h"
 #include "coord/errors.h"
 
 namespace quorate::coord {
@@ -37,8 +38,23 @@ std::vector<std::string> GetStrings(Reader* r) {
 
 }  // namespace
 
+bool EnoughStarted(const std::vector<MemberInfo>& members, std::size_t entering, std::size_t entering_started,
+                   ReplicaId leaving) {
+  std::size_t voters = entering;
+  std::size_t started = entering_started;
+  for (const MemberInfo& member : members) {
+    if (member.learner || member.id == leaving) continue;
+    ++voters;
+    if (!member.name.empty()) ++started;
+  }
+  if (voters == 0) return false;                                 // nobody would be left
+  if (entering > 0 && started == 1 && voters == 2) return true;  // a lone member takes in its second
+  return started >= voters / 2 + 1;
+}
+
 Members::Members(Tables& tables) : tables_(tables) {
-  tables_.Scan(store::Table::kMembership, [this](std::string_view key, std::string_view value) {
+  std::uint32_t content = Crc32c({});
+  tables_.Scan(store::Table::kMembership, [this, &content](std::string_view key, std::string_view value) {
     Reader k(key);
     Row row;
     row.info.id = ReplicaId(k.GetOrdered64());
@@ -56,8 +72,10 @@ Members::Members(Tables& tables) : tables_(tables) {
     row.info.client_urls = GetStrings(&r);
     CHECK(k.Done() && r.Done()) << "the record of member " << row.info.id.value << " is damaged";
     if (!row.removed) ++live_;
+    content = ExtendCrc32c(content, value);
     rows_.emplace(row.info.id, std::move(row));
   });
+  changes_ = std::uint64_t{content} << 32;  // so that a table loaded anew differs from what was followed before
 }
 
 std::string Members::Encode(const Row& row) {
@@ -142,21 +160,8 @@ Status Members::CheckNew(ReplicaId id, const std::vector<std::string>& peer_urls
   return CheckUrls(peer_urls, leaving);
 }
 
-bool Members::EnoughStarted(std::size_t entering, std::size_t entering_started, ReplicaId leaving) const {
-  std::size_t voters = entering;
-  std::size_t started = entering_started;
-  for (const auto& [id, row] : rows_) {
-    if (row.removed || row.info.learner || id == leaving) continue;
-    ++voters;
-    if (!row.info.name.empty()) ++started;
-  }
-  if (voters == 0) return false;                                 // nobody would be left
-  if (entering > 0 && started == 1 && voters == 2) return true;  // a lone member takes in its second
-  return started >= voters / 2 + 1;
-}
-
 Result<MembersResponse> Members::Execute(const AddMember& add) {
-  if (!add.learner && !EnoughStarted(1, 0, ReplicaId())) return errors::NotEnoughStarted();
+  if (!add.learner && !EnoughStarted(All(), 1, 0, ReplicaId())) return errors::NotEnoughStarted();
   RETURN_IF_ERROR(CheckNew(add.id, add.peer_urls, ReplicaId()));
   if (add.learner) {
     const auto learners =
@@ -173,7 +178,7 @@ Result<MembersResponse> Members::Execute(const AddMember& add) {
 Result<MembersResponse> Members::Execute(const RemoveMember& remove) {
   const Row* member = Find(remove.id);
   if (member == nullptr) return errors::MemberNotFound();
-  if (!member->info.learner && !EnoughStarted(0, 0, remove.id)) return errors::NotEnoughStarted();
+  if (!member->info.learner && !EnoughStarted(All(), 0, 0, remove.id)) return errors::NotEnoughStarted();
   Remove(remove.id);
   return Response();
 }
@@ -195,7 +200,7 @@ Result<MembersResponse> Members::Execute(const PromoteMember& promote) {
   if (!member->info.learner) return errors::NotALearner();
   // It publishes itself once it has been taught that it is a member; before that it knows nothing at all.
   if (member->info.name.empty()) return errors::LearnerNotReady();
-  if (!EnoughStarted(1, 1, ReplicaId())) return errors::NotEnoughStarted();
+  if (!EnoughStarted(All(), 1, 1, ReplicaId())) return errors::NotEnoughStarted();
   Row row = *member;
   row.format = kConfiguredFormat;
   row.info.learner = false;
@@ -206,7 +211,7 @@ Result<MembersResponse> Members::Execute(const PromoteMember& promote) {
 Result<MembersResponse> Members::Execute(const ReplaceMember& replace) {
   const Row* old = Find(replace.old_id);
   if (old == nullptr) return errors::MemberNotFound();
-  if (!old->info.learner && !EnoughStarted(1, 0, replace.old_id)) return errors::NotEnoughStarted();
+  if (!old->info.learner && !EnoughStarted(All(), 1, 0, replace.old_id)) return errors::NotEnoughStarted();
   RETURN_IF_ERROR(CheckNew(replace.id, replace.peer_urls, replace.old_id));
   Row row;
   row.format = kConfiguredFormat;

@@ -57,8 +57,6 @@ class Members {
   // Whether `member` may come in: its id is new, its URLs are nobody's but `leaving`'s.
   Status CheckNew(ReplicaId id, const std::vector<std::string>& peer_urls, ReplicaId leaving) const;
   Status CheckUrls(const std::vector<std::string>& peer_urls, ReplicaId but) const;
-  // etcd's guard of the quorum: enough voters have ever started, with `entering` voters more and without `leaving`.
-  bool EnoughStarted(std::size_t entering, std::size_t entering_started, ReplicaId leaving) const;
 
   Tables& tables_;
   Rows rows_;

@@ -5,6 +5,7 @@
 // group there step by step (server/reconfiguration.h). Only AlarmRequest is about something else.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -75,6 +76,10 @@ struct MemberInfo {
   bool learner = false;
   friend bool operator==(const MemberInfo&, const MemberInfo&) = default;
 };
+// etcd's guard of the quorum: whether enough voters have ever started, with `entering` voters more (of which
+// `entering_started`) and without `leaving`.
+bool EnoughStarted(const std::vector<MemberInfo>& members, std::size_t entering, std::size_t entering_started,
+                   ReplicaId leaving);
 struct MembersResponse {            // to the five above
   std::vector<MemberInfo> members;  // as they are now, ascending by id
 };

@@ -48,7 +48,7 @@ bool PeerFrameParser::ParseHeader() {
   } else if (r.Get8() != version_) {
     error_ = "a frame of another format version";
   } else if (const std::uint8_t kind = r.Get8();
-             kind < 1 || kind > static_cast<std::uint8_t>(PeerFrameKind::kMessage)) {
+             kind < 1 || kind > static_cast<std::uint8_t>(PeerFrameKind::kJoinAnswer)) {
     error_ = "a frame of an unknown kind";
   } else if (r.Get8() != 0 || r.Get8() != 0) {
     error_ = "a frame header with reserved bits set";

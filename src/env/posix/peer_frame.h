@@ -31,6 +31,8 @@ enum class PeerFrameKind : std::uint8_t {
   kConfirm = 3,  // the dialler takes it: the link is up
   kReject = 4,   // the answer to a hello or a welcome that is not acceptable
   kMessage = 5,
+  kJoin = 6,        // instead of a hello: somebody with an empty data directory asks who it is (server/join.h)
+  kJoinAnswer = 7,  // and is told; the connection ends here
 };
 
 struct PeerFrame {

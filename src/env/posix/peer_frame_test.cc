@@ -80,19 +80,22 @@ PeerHello Example() {
   hello.attempt = 300;
   hello.protocol = "raft";
   hello.directory = 70;
+  hello.feature_level = 2;
   return hello;
 }
 
 TEST(PeerHandshakeTest, TheBytesOfAHelloAreFixed) {
-  EXPECT_EQ(EncodePeerHello(Example()),
-            std::string("\x01\x01\x08\x07\x06\x05\x04\x03\x02\x01\x02\x01\x07\xac\x02\x04raft\x46\0\0\0\0\0\0\0", 28));
+  EXPECT_EQ(
+      EncodePeerHello(Example()),
+      std::string("\x01\x01\x08\x07\x06\x05\x04\x03\x02\x01\x02\x01\x07\xac\x02\x04raft\x46\0\0\0\0\0\0\0\x02", 29));
 }
 
 TEST(PeerHandshakeTest, AHelloRoundTripsAndLaterFieldsAreIgnored) {
   const std::string wire = EncodePeerHello(Example());
   EXPECT_EQ(DecodePeerHello(wire), Example());
   EXPECT_EQ(DecodePeerHello(wire + "more"), Example());
-  for (std::size_t size = 0; size < wire.size(); ++size) {
+  EXPECT_EQ(DecodePeerHello(wire.substr(0, wire.size() - 1))->feature_level, 1u) << "a build that does not say";
+  for (std::size_t size = 0; size + 1 < wire.size(); ++size) {
     EXPECT_FALSE(DecodePeerHello(std::string_view(wire).substr(0, size)).has_value()) << size;
   }
 }
@@ -102,8 +105,9 @@ TEST(PeerHandshakeTest, EveryMismatchHasItsReason) {
   mine.sender = ReplicaId(1);
   mine.receiver = ReplicaId();
   const auto seen = [](ReplicaId member) -> std::optional<SeenPeer> {
-    if (member == ReplicaId(2)) return SeenPeer{Incarnation(7), 70};
+    if (member == ReplicaId(2)) return SeenPeer{Incarnation(7), 70, false};
     if (member == ReplicaId(1)) return SeenPeer{};
+    if (member == ReplicaId(5)) return SeenPeer{{}, 0, true};
     return std::nullopt;
   };
   const auto check = [&](auto change) {
@@ -118,6 +122,7 @@ TEST(PeerHandshakeTest, EveryMismatchHasItsReason) {
   EXPECT_EQ(check([](PeerHello& h) { h.cluster = ClusterId(1); }), PeerRejection::kWrongCluster);
   EXPECT_EQ(check([](PeerHello& h) { h.receiver = ReplicaId(3); }), PeerRejection::kWrongReceiver);
   EXPECT_EQ(check([](PeerHello& h) { h.sender = ReplicaId(4); }), PeerRejection::kUnknownSender);
+  EXPECT_EQ(check([](PeerHello& h) { h.sender = ReplicaId(5); }), PeerRejection::kRemoved);
   EXPECT_EQ(check([](PeerHello& h) { h.sender = ReplicaId(1); }), PeerRejection::kUnknownSender);
   EXPECT_EQ(check([](PeerHello& h) { h.protocol = "zab"; }), PeerRejection::kOtherProtocol);
   EXPECT_EQ(check([](PeerHello& h) { h.incarnation = Incarnation(6); }), PeerRejection::kStaleIncarnation);

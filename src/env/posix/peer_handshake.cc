@@ -47,6 +47,8 @@ std::string_view PeerRejectionName(PeerRejection reason) {
       return "too_many";
     case PeerRejection::kOtherDirectory:
       return "other_directory";
+    case PeerRejection::kRemoved:
+      return "removed";
   }
   return "unknown";
 }
@@ -62,6 +64,7 @@ std::string EncodePeerHello(const PeerHello& hello) {
   w.PutVarint(hello.attempt);
   w.PutBytes(hello.protocol);
   w.Put64(hello.directory);
+  w.PutVarint(hello.feature_level);
   return std::move(w).Take();
 }
 
@@ -77,6 +80,7 @@ std::optional<PeerHello> DecodePeerHello(std::string_view input) {
   hello.attempt = r.GetVarint();
   hello.protocol = std::string(r.GetBytes());
   hello.directory = r.Get64();
+  if (r.ok() && !r.AtEnd()) hello.feature_level = static_cast<std::uint32_t>(r.GetVarint());
   if (!r.ok() || hello.version_min > hello.version_max || hello.protocol.size() > kProtocolNameMax) return std::nullopt;
   return hello;
 }
@@ -101,6 +105,7 @@ std::optional<PeerRejection> CheckPeerHello(const PeerHello& mine, const PeerHel
   const std::optional<SeenPeer> seen = seen_of(theirs.sender);
   if (!seen || theirs.sender == mine.sender) return PeerRejection::kUnknownSender;
   if (mine.receiver && theirs.sender != mine.receiver) return PeerRejection::kUnknownSender;
+  if (seen->removed) return PeerRejection::kRemoved;
   if (theirs.protocol != mine.protocol) return PeerRejection::kOtherProtocol;
   if (seen->directory != 0 && theirs.directory != seen->directory) return PeerRejection::kOtherDirectory;
   if (!theirs.incarnation || theirs.incarnation < seen->incarnation) return PeerRejection::kStaleIncarnation;
@@ -145,6 +150,8 @@ std::string ExplainPeerRejection(PeerRejection reason, const PeerHello& mine, co
       return sender +
              " starts with another data directory than the one this node knows under its id: it has forgotten " +
              "what it promised and must come back under a new id, or with its old directory";
+    case PeerRejection::kRemoved:
+      return sender + " was removed from the cluster: stop it; its data directory is of no use any more";
   }
   return "unknown reason";
 }

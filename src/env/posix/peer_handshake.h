@@ -32,6 +32,7 @@ struct PeerHello {
   // Chosen at random when the sender's data directory was made; 0 = unknown. Another one under the same id is a member
   // that has forgotten what it promised.
   std::uint64_t directory = 0;
+  std::uint32_t feature_level = 1;  // the highest that the sender's build knows; builds that do not say know 1
   friend bool operator==(const PeerHello&, const PeerHello&) = default;
 };
 
@@ -47,8 +48,9 @@ enum class PeerRejection : std::uint8_t {
   kDuplicate = 9,         // the connection dialled from the other end is kept; nothing is wrong
   kTooMany = 10,          // pushed out by newer connections before its handshake ended
   kOtherDirectory = 11,   // its id has been seen with another data directory
+  kRemoved = 12,          // it was a member, and is none any more
 };
-inline constexpr std::size_t kPeerRejections = 12;  // array size by reason
+inline constexpr std::size_t kPeerRejections = 13;  // array size by reason
 
 std::string_view PeerRejectionName(PeerRejection reason);
 
@@ -61,6 +63,7 @@ std::optional<PeerRejection> DecodePeerReject(std::string_view input);
 struct SeenPeer {
   Incarnation incarnation;
   std::uint64_t directory = 0;
+  bool removed = false;  // from the cluster, for good
 };
 
 // Why `theirs` is not acceptable to the node that would say `mine`. `seen_of` gives nothing for somebody who is no

@@ -5,6 +5,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <functional>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "base/check.h"
@@ -42,6 +43,7 @@ struct Session {
   Incarnation incarnation;      // the peer's
   std::uint64_t directory = 0;  // the peer's
   std::uint8_t version = 0;
+  std::uint32_t feature_level = 0;  // the peer's
   TimerId deadline = 0;
   LinkId link;
   std::uint64_t up_since_ns = 0;
@@ -51,7 +53,8 @@ struct Session {
 struct Peer {
   ReplicaId id;
   HostPort address;
-  Incarnation incarnation;        // highest of a link
+  Incarnation incarnation;  // highest of a link
+  std::uint32_t feature_level = 0;
   Session* link = nullptr;        // up
   Session* candidate = nullptr;   // in its handshake; at most one
   std::shared_ptr<TcpDial> dial;  // not connected yet; never together with a candidate
@@ -91,8 +94,13 @@ class TcpTransport::Impl final : public PeerConnectionEvents, public std::enable
         complaints_(clock_, options_.log_interval_ns),
         acceptor_(executor.context()) {}
 
-  Status Bind();
+  Status Bind(const std::string& address);
+  Status Listen(const std::string& address);
+  bool listening() const { return acceptor_.is_open(); }
+  const std::string& listen_address() const { return options_.listen; }
   Status SetPeers(const std::map<ReplicaId, std::string>& peers);
+  void SetRemoved(std::set<ReplicaId> removed) { removed_ = std::move(removed); }
+  std::map<ReplicaId, TcpPeerState> peers() const;
   void Start(TransportListener* listener);
   void Send(ReplicaId to, Bytes frame);
   void Stop();
@@ -125,6 +133,7 @@ class TcpTransport::Impl final : public PeerConnectionEvents, public std::enable
   void OnDeadline(Session& session);
 
   void OnHello(Session& session, const PeerFrame& frame);
+  void OnJoin(Session& session, const PeerFrame& frame);
   void OnWelcome(Session& session, const PeerFrame& frame);
   bool YieldsTo(Peer& peer, const PeerHello& hello);
   void Reject(Session& session, PeerRejection reason, const PeerHello& theirs);
@@ -143,6 +152,7 @@ class TcpTransport::Impl final : public PeerConnectionEvents, public std::enable
   Random& random_;
   const TcpTransportOptions options_;
   std::map<ReplicaId, std::uint64_t> known_directories_;
+  std::set<ReplicaId> removed_;
   PosixClock clock_;
   ComplaintLimiter complaints_;
   tcp::acceptor acceptor_;
@@ -155,11 +165,11 @@ class TcpTransport::Impl final : public PeerConnectionEvents, public std::enable
   TcpTransportCounters counters_;
 };
 
-Status TcpTransport::Impl::Bind() {
-  const Result<HostPort> wanted = ParseHostPort(options_.listen);
+Status TcpTransport::Impl::Bind(const std::string& address) {
+  const Result<HostPort> wanted = ParseHostPort(address);
   if (!wanted.ok()) return Status::InvalidArgument(options_.listen_flag + ": " + wanted.status().message());
   const auto failed = [&](const std::string& what, const boost::system::error_code& error) {
-    return Status::Unavailable(options_.listen_flag + " " + options_.listen + ": " + what + ": " + error.message());
+    return Status::Unavailable(options_.listen_flag + " " + address + ": " + what + ": " + error.message());
   };
   boost::system::error_code error;
   tcp::resolver resolver(executor_.context());
@@ -176,6 +186,21 @@ Status TcpTransport::Impl::Bind() {
     acceptor_.close(ignored);
   }
   return failed("cannot listen", error);
+}
+
+Status TcpTransport::Impl::Listen(const std::string& address) {
+  if (listening()) return Status::Ok();
+  RETURN_IF_ERROR(Bind(address));
+  if (listener_ != nullptr) Accept();
+  return Status::Ok();
+}
+
+std::map<ReplicaId, TcpPeerState> TcpTransport::Impl::peers() const {
+  std::map<ReplicaId, TcpPeerState> out;
+  for (const auto& [id, peer] : peers_) {
+    out[id] = {peer.link != nullptr, peer.link == nullptr ? 0 : peer.link->up_since_ns, peer.feature_level};
+  }
+  return out;
 }
 
 Status TcpTransport::Impl::SetPeers(const std::map<ReplicaId, std::string>& peers) {
@@ -215,7 +240,7 @@ Status TcpTransport::Impl::SetPeers(const std::map<ReplicaId, std::string>& peer
 void TcpTransport::Impl::Start(TransportListener* listener) {
   CHECK(listener_ == nullptr && listener != nullptr) << "started twice";
   listener_ = listener;
-  Accept();
+  if (listening()) Accept();
   for (auto& [id, peer] : peers_) Redial(peer);
 }
 
@@ -335,6 +360,8 @@ void TcpTransport::Impl::OnFrame(PeerConnection& connection, PeerFrame frame) {
     listener_->OnFrame(session.peer->id, session.link, std::move(frame.payload));
   } else if (is(Stage::kAwaitHello, PeerFrameKind::kHello)) {
     OnHello(session, frame);
+  } else if (is(Stage::kAwaitHello, PeerFrameKind::kJoin) && options_.on_join) {
+    OnJoin(session, frame);
   } else if (is(Stage::kAwaitWelcome, PeerFrameKind::kWelcome)) {
     OnWelcome(session, frame);
   } else if (is(Stage::kAwaitConfirm, PeerFrameKind::kConfirm)) {
@@ -374,14 +401,18 @@ PeerHello TcpTransport::Impl::MyHello(const Peer* to) const {
   hello.incarnation = options_.incarnation;
   hello.protocol = options_.protocol;
   hello.directory = options_.directory;
+  hello.feature_level = options_.feature_level;
   return hello;
 }
 
 std::optional<SeenPeer> TcpTransport::Impl::SeenOf(ReplicaId member) const {
   const auto found = peers_.find(member);
-  if (found == peers_.end()) return std::nullopt;
+  if (found == peers_.end()) {
+    if (removed_.contains(member)) return SeenPeer{{}, 0, true};
+    return std::nullopt;
+  }
   const auto known = known_directories_.find(member);
-  return SeenPeer{found->second.incarnation, known == known_directories_.end() ? 0 : known->second};
+  return SeenPeer{found->second.incarnation, known == known_directories_.end() ? 0 : known->second, false};
 }
 
 // Durably, before the first link: what such a peer promises over it, its id is bound to.
@@ -413,11 +444,18 @@ void TcpTransport::Impl::OnHello(Session& session, const PeerFrame& frame) {
   session.attempt = hello->attempt;
   session.incarnation = hello->incarnation;
   session.directory = hello->directory;
+  session.feature_level = hello->feature_level;
   PeerHello mine = MyHello(&peer);
   session.version = CommonPeerVersion(mine, *hello);
   mine.attempt = hello->attempt;
   peer.candidate = &session;
   session.connection->Send(PeerFrameKind::kWelcome, Bytes(EncodePeerHello(mine)));
+}
+
+void TcpTransport::Impl::OnJoin(Session& session, const PeerFrame& frame) {
+  session.stage = Stage::kRejected;  // as far as links are concerned
+  session.connection->Send(PeerFrameKind::kJoinAnswer, Bytes(options_.on_join(frame.payload.view())));
+  session.connection->FinishSending();
 }
 
 // Whether what this node has under way with the peer makes room for the peer's hello.
@@ -444,6 +482,7 @@ void TcpTransport::Impl::OnWelcome(Session& session, const PeerFrame& frame) {
   }
   session.incarnation = hello->incarnation;
   session.directory = hello->directory;
+  session.feature_level = hello->feature_level;
   session.version = CommonPeerVersion(MyHello(&peer), *hello);
   session.connection->Send(PeerFrameKind::kConfirm, Bytes());
   Promote(session);
@@ -471,6 +510,7 @@ void TcpTransport::Impl::OnRejected(const Session& session, PeerRejection reason
   if (reason == PeerRejection::kDuplicate) return;
   ++counters_.rejected_by_peers;
   if (reason == PeerRejection::kOtherDirectory && options_.on_forgotten) options_.on_forgotten();
+  if (reason == PeerRejection::kRemoved && options_.on_removed) options_.on_removed();
   const std::string name(PeerRejectionName(reason));
   if (!complaints_.Allow("rejected/" + name + "/" + std::string(session.connection->remote()))) return;
   LogWarn("peer " + std::string(session.connection->remote()) + " refuses this node (" + name +
@@ -492,6 +532,7 @@ void TcpTransport::Impl::Promote(Session& session) {
   const LinkId old = peer.link == nullptr ? LinkId() : peer.link->link;
   if (peer.link != nullptr) Drop(*peer.link);
   peer.incarnation = session.incarnation;
+  peer.feature_level = session.feature_level;
   peer.failures = std::min(peer.failures, 1u);
   session.link = LinkId(++last_link_);
   ++counters_.links_up;
@@ -587,7 +628,7 @@ Result<std::unique_ptr<TcpTransport>> TcpTransport::Open(AsioExecutor& executor,
   CHECK(options.cluster && options.self && options.incarnation) << "who this node is";
   CHECK(options.frame_bytes_max <= kPeerFramePayloadMax) << options.frame_bytes_max;
   auto impl = std::make_shared<Impl>(executor, random, std::move(options));
-  RETURN_IF_ERROR(impl->Bind());
+  if (const std::string& listen = impl->listen_address(); !listen.empty()) RETURN_IF_ERROR(impl->Bind(listen));
   return std::unique_ptr<TcpTransport>(new TcpTransport(std::move(impl)));
 }
 
@@ -598,6 +639,18 @@ TcpTransport::~TcpTransport() {
 
 Status TcpTransport::SetPeers(const std::map<ReplicaId, std::string>& peers) {
   return impl_->SetPeers(peers);
+}
+void TcpTransport::SetRemoved(std::set<ReplicaId> removed) {
+  impl_->SetRemoved(std::move(removed));
+}
+Status TcpTransport::Listen(const std::string& address) {
+  return impl_->Listen(address);
+}
+bool TcpTransport::listening() const {
+  return impl_->listening();
+}
+std::map<ReplicaId, TcpPeerState> TcpTransport::peers() const {
+  return impl_->peers();
 }
 void TcpTransport::Start(TransportListener* listener) {
   impl_->Start(listener);

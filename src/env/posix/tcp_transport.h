@@ -30,7 +30,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <string_view>
 
 #include "base/ids.h"
 #include "base/result.h"
@@ -45,14 +47,18 @@ class AsioExecutor;
 struct TcpTransportOptions {
   ClusterId cluster;
   ReplicaId self;
-  Incarnation incarnation;                               // of this start, from the log
-  std::string protocol;                                  // consensus::ProtocolName
-  std::string listen;                                    // "host:port"; port 0 takes a free one
-  std::string listen_flag = "--listen-peer";             // named when `listen` cannot be bound
-  std::uint64_t directory = 0;                           // this node's data directory, see PeerHello; 0 = none
-  std::map<ReplicaId, std::uint64_t> known_directories;  // of the peers, from earlier lives
+  Incarnation incarnation;                    // of this start, from the log
+  std::string protocol;                       // consensus::ProtocolName
+  std::string listen;                         // "host:port"; port 0 takes a free one; empty: nothing before Listen
+  std::string listen_flag = "--listen-peer";  // named when `listen` cannot be bound
+  std::uint64_t directory = 0;                // this node's data directory, see PeerHello; 0 = none
+  std::map<ReplicaId, std::uint64_t> known_directories;                // of the peers, from earlier lives
   std::function<Status(ReplicaId, std::uint64_t)> remember_directory;  // durably; may be empty
   std::function<void()> on_forgotten;  // a peer knows this node's id with another data directory: stop
+  std::function<void()> on_removed;    // a peer says that this node is no member any more: stop
+  std::uint32_t feature_level = 1;     // the highest that this build knows
+  // Answers kJoin frames; may be empty: they are refused then.
+  std::function<std::string(std::string_view request)> on_join;
 
   std::uint64_t queue_bytes_max = 64 << 20;            // per peer; over it the link is closed
   std::uint64_t frame_bytes_max = 64 << 20;            // range [1 KiB, 64 MiB]
@@ -65,6 +71,13 @@ struct TcpTransportOptions {
   std::uint64_t log_interval_ns = 30'000'000'000;      // the same complaint is logged once in this time
   std::uint8_t version_min = kPeerVersionMin;          //
   std::uint8_t version_max = kPeerVersionMax;
+};
+
+// What is known of a peer at this moment.
+struct TcpPeerState {
+  bool linked = false;
+  std::uint64_t linked_since_ns = 0;  // of the monotonic clock, while linked
+  std::uint32_t feature_level = 0;    // as its last hello said; 0 = no link yet in this life
 };
 
 // Since the start; links_open is a gauge.
@@ -95,6 +108,12 @@ class TcpTransport final : public Transport {
   // Who is in the cluster, and "host:port" where each listens; this node may be among them. May be called again: links
   // to those who left go down. INVALID_ARGUMENT names the address that is none, and changes nothing.
   Status SetPeers(const std::map<ReplicaId, std::string>& peers);
+  // Who was in it and is not any more: when they call, they are told so.
+  void SetRemoved(std::set<ReplicaId> removed);
+  // Opens the port, when Open did not. Errors as Open's.
+  Status Listen(const std::string& address);
+  bool listening() const;
+  std::map<ReplicaId, TcpPeerState> peers() const;
   void Start(TransportListener* listener) override;
   void Send(ReplicaId peer, Bytes frame) override;
 

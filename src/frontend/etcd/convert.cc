@@ -236,6 +236,18 @@ void ToWire(const coord::TxnResponse& response, Revision revision, etcdserverpb:
   TxnResponseWriter(Changed(response) ? revision - 1 : revision, revision).Write(response, wire);
 }
 
+std::string_view AlarmName(coord::AlarmType type) {
+  switch (type) {
+    case coord::AlarmType::kNone:
+      return "NONE";
+    case coord::AlarmType::kNoSpace:
+      return "NOSPACE";
+    case coord::AlarmType::kCorrupt:
+      return "CORRUPT";
+  }
+  return "UNKNOWN";
+}
+
 void FillHeader(const coord::Backend& backend, Revision revision, etcdserverpb::ResponseHeader* header) {
   const coord::ClusterView view = backend.cluster();
   header->set_cluster_id(view.cluster.value);

@@ -6,6 +6,8 @@
 // a null transaction.
 #pragma once
 
+#include <string_view>
+
 #include "coord/backend.h"
 #include "coord/kv/types.h"
 #include "etcd/rpc.pb.h"
@@ -27,6 +29,7 @@ void ToWire(const coord::DeleteRangeResponse& response, etcdserverpb::DeleteRang
 // `revision` is the store's after the transaction; each operation's header says the store's at that operation.
 void ToWire(const coord::TxnResponse& response, Revision revision, etcdserverpb::TxnResponse* wire);
 
+std::string_view AlarmName(coord::AlarmType type);  // etcd's
 // Cluster, member and term of this member now; `revision` 0 leaves it out.
 void FillHeader(const coord::Backend& backend, Revision revision, etcdserverpb::ResponseHeader* header);
 

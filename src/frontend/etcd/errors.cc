@@ -26,6 +26,10 @@ Status Compacted() {
   return Status::OutOfRange("etcdserver: mvcc: required revision has been compacted");
 }
 
+Status BadMemberUrls() {
+  return Status::InvalidArgument("etcdserver: given member URLs are invalid");
+}
+
 Status MalformedRequest(std::string_view type_name) {
   return Status::Internal("grpc: error unmarshalling request: not a valid " + std::string(type_name));
 }

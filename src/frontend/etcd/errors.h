@@ -16,6 +16,7 @@ Status NoLeader();
 Status NotSupportedForLearner();
 Status AuthenticationNotEnabled();
 Status Compacted();
+Status BadMemberUrls();
 
 // What grpc-go answers when a message is not what the method takes.
 Status MalformedRequest(std::string_view type_name);

@@ -28,8 +28,6 @@ constexpr UnaryMethod kUnary = [](Services& services, std::string_view message, 
   ((services.*service).*method)(message, reply);
 };
 
-constexpr std::string_view kNoMembershipChange =
-    "the members of a running cluster cannot be changed yet; they are those of --initial-cluster";
 constexpr std::string_view kNoAuth = "users, roles and authentication do not exist yet; every client may do everything";
 
 using MethodTable = std::unordered_map<std::string_view, Method>;
@@ -55,21 +53,20 @@ void AddKeyspace(MethodTable* table) {
 void AddOperations(MethodTable* table) {
   auto& methods = *table;
   methods["Cluster/MemberList"] = {.unary = kUnary<&Services::cluster, &ClusterService::MemberList>};
-  for (const char* path :
-       {"Cluster/MemberAdd", "Cluster/MemberRemove", "Cluster/MemberUpdate", "Cluster/MemberPromote"}) {
-    methods[path] = {.not_available = kNoMembershipChange};
-  }
+  methods["Cluster/MemberAdd"] = {.unary = kUnary<&Services::cluster, &ClusterService::MemberAdd>};
+  methods["Cluster/MemberRemove"] = {.unary = kUnary<&Services::cluster, &ClusterService::MemberRemove>};
+  methods["Cluster/MemberUpdate"] = {.unary = kUnary<&Services::cluster, &ClusterService::MemberUpdate>};
+  methods["Cluster/MemberPromote"] = {.unary = kUnary<&Services::cluster, &ClusterService::MemberPromote>};
   methods["Maintenance/Status"] = {.unary = kUnary<&Services::maintenance, &MaintenanceService::Status>,
                                    .learner_too = true};
   methods["Maintenance/Alarm"] = {.unary = kUnary<&Services::maintenance, &MaintenanceService::Alarm>};
   methods["Maintenance/Hash"] = {.unary = kUnary<&Services::maintenance, &MaintenanceService::Hash>};
   methods["Maintenance/HashKV"] = {.unary = kUnary<&Services::maintenance, &MaintenanceService::HashKv>};
-  methods["Maintenance/Defragment"] = {
-      .not_available = "there is nothing to defragment: the keyspace is held in memory and rebuilt from the log"};
+  methods["Maintenance/Defragment"] = {.unary = kUnary<&Services::maintenance, &MaintenanceService::Defragment>};
   methods["Maintenance/Snapshot"] = {.stream = [](Services& services, net::ServerCall& call) {
     return std::unique_ptr<net::CallHandler>(std::make_unique<SnapshotCall>(services.wiring, call));
   }};
-  methods["Maintenance/MoveLeader"] = {.not_available = "leadership cannot be moved on request yet"};
+  methods["Maintenance/MoveLeader"] = {.unary = kUnary<&Services::maintenance, &MaintenanceService::MoveLeader>};
   methods["Maintenance/Downgrade"] = {.not_available = "there is no earlier version to go back to"};
   methods["Auth/AuthStatus"] = {.unary = kUnary<&Services::maintenance, &MaintenanceService::AuthStatus>};
   methods["Auth/Authenticate"] = {.unary = kUnary<&Services::maintenance, &MaintenanceService::Authenticate>};
@@ -82,6 +79,7 @@ void AddOperations(MethodTable* table) {
 }
 
 constexpr std::string_view kPackage = "etcdserverpb.";
+constexpr std::string_view kOwnReplace = "/quoratepb.Cluster/MemberReplace";  // what etcd lacks
 
 const Method* Find(std::string_view path) {
   static const MethodTable& table = *[] {
@@ -90,6 +88,8 @@ const Method* Find(std::string_view path) {
     AddOperations(methods);
     return methods;
   }();
+  static const Method& own_replace = *new Method{kUnary<&Services::cluster, &ClusterService::MemberReplace>};
+  if (path == kOwnReplace) return &own_replace;
   if (!path.starts_with('/') || !path.substr(1).starts_with(kPackage)) return nullptr;
   path.remove_prefix(1);
   const auto found = table.find(path.substr(kPackage.size()));
@@ -116,6 +116,7 @@ std::unique_ptr<net::CallHandler> EtcdFrontend::Open(std::string_view path, net:
 }
 
 bool EtcdFrontend::HasService(std::string_view service) const {
+  if (service == "quoratepb.Cluster") return true;
   if (!service.starts_with(kPackage)) return false;
   service.remove_prefix(kPackage.size());
   constexpr std::array<std::string_view, 6> kServices = {"KV", "Watch", "Lease", "Cluster", "Maintenance", "Auth"};

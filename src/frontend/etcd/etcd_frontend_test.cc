@@ -57,8 +57,7 @@ TEST_F(EtcdFrontendTest, ItsServicesAreKnownByName) {
 }
 
 TEST_F(EtcdFrontendTest, WhatDoesNotExistYetIsAnsweredInWords) {
-  for (const char* method :
-       {"Cluster/MemberAdd", "Maintenance/MoveLeader", "Maintenance/Defragment", "Auth/AuthEnable", "Auth/UserList"}) {
+  for (const char* method : {"Maintenance/Downgrade", "Auth/AuthEnable", "Auth/UserList"}) {
     const Status status = Error(method);
     EXPECT_EQ(status.code(), StatusCode::kUnimplemented) << method;
     EXPECT_TRUE(status.message().starts_with("quorate: ")) << status.message();

@@ -153,6 +153,12 @@ class FakeBackend final : public coord::Backend {
     Answer([done = std::move(done), status = refuse_with] { done(status); });
   }
 
+  void RaiseFeatureLevel(std::vector<coord::InitialMember> members) {
+    Propose({}, coord::Command{{}, coord::RaiseFeatureLevel{2, std::move(members)}}, [](const auto&) {});
+    executor_.RunReady();
+    proposals = 0;
+  }
+
   // What the leader's clock asks for, as server/ does it about every 100 ms.
   void Tick() {
     for (coord::Command& command : machine_->Due(executor_.now_ns()))

@@ -4,6 +4,8 @@
 #include <string_view>
 #include <utility>
 
+#include "frontend/etcd/convert.h"
+
 namespace quorate::frontend::etcd {
 namespace {
 
@@ -35,6 +37,16 @@ bool QueryIs(std::string_view query, std::string_view name, std::string_view val
   return false;
 }
 
+// Whether any of the query's parameters `name` is `value`.
+bool QueryHas(std::string_view query, std::string_view name, std::string_view value) {
+  while (!query.empty()) {
+    const std::string_view pair = query.substr(0, query.find('&'));
+    if (QueryIs(pair, name, value)) return true;
+    query.remove_prefix(pair.size() < query.size() ? pair.size() + 1 : pair.size());
+  }
+  return false;
+}
+
 }  // namespace
 
 void HttpEndpoints::Handle(const net::HttpRequest& request, std::function<void(net::HttpResponse)> done) {
@@ -45,7 +57,10 @@ void HttpEndpoints::Handle(const net::HttpRequest& request, std::function<void(n
   if (path != "/health" && path != "/version") return done(Text(404, "404 page not found\n"));
   if (request.method != "GET") return done(Text(405, "Method Not Allowed\n"));
   if (path == "/version") return done(Version());
-  // No alarm can be active, so ?exclude has nothing to leave out.
+  for (const coord::Alarm& alarm : wiring_.backend.machine().alarms()) {
+    const std::string_view name = AlarmName(alarm.type);
+    if (!QueryHas(query, "exclude", name)) return done(Unhealthy("ALARM " + std::string(name)));
+  }
   Health(QueryIs(query, "serializable", "true"), std::move(done));
 }
 

@@ -1,9 +1,24 @@
 #include "frontend/etcd/maintenance_service.h"
 
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
 #include "frontend/etcd/convert.h"
 #include "frontend/etcd/errors.h"
 
 namespace quorate::frontend::etcd {
+namespace {
+
+// As Go's protobuf prints the message, the space at the end included.
+std::string AlarmText(const coord::Alarm& alarm) {
+  std::string text = "memberID:" + std::to_string(alarm.member.value) + " ";
+  if (alarm.type != coord::AlarmType::kNone) text += "alarm:" + std::string(AlarmName(alarm.type)) + " ";
+  return text;
+}
+
+}  // namespace
 
 void MaintenanceService::Status(std::string_view message, const Reply& reply) {
   etcdserverpb::StatusRequest wire;
@@ -24,21 +39,56 @@ void MaintenanceService::Status(std::string_view message, const Reply& reply) {
   answer.set_storageversion(wiring_.options.storage_version);
   answer.mutable_downgradeinfo();
   if (!view.leader) answer.add_errors(NoLeader().message());
+  for (const coord::Alarm& alarm : machine.alarms()) answer.add_errors(AlarmText(alarm));
   reply.Send(answer);
 }
 
 void MaintenanceService::Alarm(std::string_view message, const Reply& reply) {
   etcdserverpb::AlarmRequest wire;
   if (!ParseRequest(message, &wire, reply)) return;
-  if (wire.action() == etcdserverpb::AlarmRequest::ACTIVATE && wire.alarm() != etcdserverpb::NONE) {
-    return reply.Fail(NotAvailable("alarms cannot be raised by hand: this server does not have alarms yet"));
+  const auto type = static_cast<coord::AlarmType>(wire.alarm());
+  const auto answer = [this, reply](Revision revision, const std::vector<coord::Alarm>& alarms) {
+    etcdserverpb::AlarmResponse out;
+    FillHeader(wiring_.backend, revision, out.mutable_header());
+    for (const coord::Alarm& alarm : alarms) {
+      etcdserverpb::AlarmMember* listed = out.add_alarms();
+      listed->set_memberid(alarm.member.value);
+      listed->set_alarm(static_cast<etcdserverpb::AlarmType>(alarm.type));
+    }
+    reply.Send(out);
+  };
+  const bool changes = wire.action() != etcdserverpb::AlarmRequest::GET && type != coord::AlarmType::kNone;
+  if (changes) {
+    coord::AlarmRequest request;
+    request.activate = wire.action() == etcdserverpb::AlarmRequest::ACTIVATE;
+    request.alarm = {ReplicaId(wire.memberid()), type};
+    return ProposeThen(wiring_.backend, request, reply, [answer](const coord::CommandOutcome& outcome) {
+      answer(outcome.revision, std::get<coord::AlarmResponse>(outcome.body).alarms);
+    });
   }
-  // No alarm is ever active, so none is listed and there is none to take back. The barrier is there because etcd's
-  // clients take this call as a sign that the cluster decides.
-  WhenReadable(wiring_.backend, false, reply, [this, reply] {
-    etcdserverpb::AlarmResponse answer;
-    FillHeader(wiring_.backend, wiring_.backend.machine().revision(), answer.mutable_header());
-    reply.Send(answer);
+  // The barrier is there because etcd's clients take this call as a sign that the cluster decides.
+  const bool lists = wire.action() == etcdserverpb::AlarmRequest::GET;
+  WhenReadable(wiring_.backend, false, reply, [this, answer, type, lists] {
+    std::vector<coord::Alarm> alarms;
+    for (const coord::Alarm& alarm : wiring_.backend.machine().alarms()) {
+      if (lists && (type == coord::AlarmType::kNone || alarm.type == type)) alarms.push_back(alarm);
+    }
+    answer(wiring_.backend.machine().revision(), alarms);
+  });
+}
+
+void MaintenanceService::Defragment(std::string_view message, const Reply& reply) {
+  etcdserverpb::DefragmentRequest wire;
+  if (ParseRequest(message, &wire, reply)) reply.Send(etcdserverpb::DefragmentResponse());
+}
+
+void MaintenanceService::MoveLeader(std::string_view message, const Reply& reply) {
+  etcdserverpb::MoveLeaderRequest wire;
+  if (!ParseRequest(message, &wire, reply)) return;
+  wiring_.backend.MoveLeader(reply.context(), ReplicaId(wire.targetid()), [reply](const quorate::Status& status) {
+    if (!reply.live()) return;
+    if (!status.ok()) return reply.Fail(status);
+    reply.Send(etcdserverpb::MoveLeaderResponse());
   });
 }
 

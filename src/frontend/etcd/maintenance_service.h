@@ -17,6 +17,9 @@ class MaintenanceService {
 
   void Status(std::string_view message, const Reply& reply);
   void Alarm(std::string_view message, const Reply& reply);
+  // Answered at once: the engine compacts itself in the background, and nothing stops for it.
+  void Defragment(std::string_view message, const Reply& reply);
+  void MoveLeader(std::string_view message, const Reply& reply);
   void Hash(std::string_view message, const Reply& reply);
   void HashKv(std::string_view message, const Reply& reply);
 

@@ -72,20 +72,47 @@ TEST_F(MaintenanceServiceTest, HashKvErrorsAreEtcds) {
   EXPECT_EQ(HashKv(0).value().compact_revision(), 3);
 }
 
-TEST_F(MaintenanceServiceTest, ThereAreNoAlarms) {
-  const auto alarm = [this](AlarmRequest::AlarmAction action, etcdserverpb::AlarmType type) {
+TEST_F(MaintenanceServiceTest, AlarmsAreListedRaisedAndTakenBack) {
+  backend_.RaiseFeatureLevel({});
+  const auto alarm = [this](AlarmRequest::AlarmAction action, std::uint64_t member, etcdserverpb::AlarmType type) {
     AlarmRequest request;
     request.set_action(action);
+    request.set_memberid(member);
     request.set_alarm(type);
-    return Call<AlarmResponse>("Maintenance/Alarm", request);
+    return Call<AlarmResponse>("Maintenance/Alarm", request).value();
   };
-  const AlarmResponse answer = alarm(AlarmRequest::GET, etcdserverpb::NONE).value();
-  EXPECT_EQ(answer.alarms_size(), 0);
-  EXPECT_EQ(answer.header().revision(), 1);
+  const AlarmResponse none = alarm(AlarmRequest::GET, 0, etcdserverpb::NONE);
+  EXPECT_EQ(none.alarms_size(), 0);
+  EXPECT_EQ(none.header().revision(), 1);
   EXPECT_EQ(backend_.barriers, 1);
-  EXPECT_EQ(alarm(AlarmRequest::DEACTIVATE, etcdserverpb::NOSPACE).value().alarms_size(), 0);
-  EXPECT_EQ(alarm(AlarmRequest::ACTIVATE, etcdserverpb::NONE).value().alarms_size(), 0);
-  EXPECT_EQ(alarm(AlarmRequest::ACTIVATE, etcdserverpb::NOSPACE).status().code(), StatusCode::kUnimplemented);
+  EXPECT_EQ(alarm(AlarmRequest::DEACTIVATE, 7, etcdserverpb::NOSPACE).alarms_size(), 0);
+  EXPECT_EQ(alarm(AlarmRequest::ACTIVATE, 7, etcdserverpb::NONE).alarms_size(), 0);
+  const AlarmResponse raised = alarm(AlarmRequest::ACTIVATE, 7, etcdserverpb::NOSPACE);
+  ASSERT_EQ(raised.alarms_size(), 1);
+  EXPECT_EQ(raised.alarms(0).memberid(), 7u);
+  EXPECT_EQ(raised.alarms(0).alarm(), etcdserverpb::NOSPACE);
+  EXPECT_EQ(alarm(AlarmRequest::GET, 0, etcdserverpb::NONE).alarms_size(), 1);
+  EXPECT_EQ(alarm(AlarmRequest::GET, 0, etcdserverpb::CORRUPT).alarms_size(), 0);
+  ASSERT_EQ(GetStatus().errors_size(), 1);
+  EXPECT_EQ(GetStatus().errors(0), "memberID:7 alarm:NOSPACE ");
+  etcdserverpb::PutRequest put;
+  put.set_key("a");
+  ExpectError(Call<etcdserverpb::PutResponse>("KV/Put", put).status(), StatusCode::kResourceExhausted,
+              "etcdserver: mvcc: database space exceeded");
+  EXPECT_EQ(alarm(AlarmRequest::DEACTIVATE, 7, etcdserverpb::NOSPACE).alarms_size(), 1);
+  Put("a", "1");
+}
+
+TEST_F(MaintenanceServiceTest, DefragmentAnswersAtOnceAndMoveLeaderWhenItIsDone) {
+  EXPECT_TRUE(Call<etcdserverpb::DefragmentResponse>("Maintenance/Defragment", etcdserverpb::DefragmentRequest()).ok());
+  etcdserverpb::MoveLeaderRequest move;
+  move.set_targetid(0xB);
+  const auto moved = Call<etcdserverpb::MoveLeaderResponse>("Maintenance/MoveLeader", move).value();
+  EXPECT_FALSE(moved.has_header()) << "as etcd's";
+  EXPECT_EQ(backend_.moved_to, ReplicaId(0xB));
+  backend_.refuse_with = Status::FailedPrecondition("etcdserver: bad leader transferee");
+  ExpectError(Call<etcdserverpb::MoveLeaderResponse>("Maintenance/MoveLeader", move).status(),
+              StatusCode::kFailedPrecondition, "etcdserver: bad leader transferee");
 }
 
 TEST_F(MaintenanceServiceTest, AuthIsOff) {
