@@ -34,8 +34,9 @@ void Background::Every(std::uint64_t gap_max_ns, void (Background::*turn)()) {
 }
 
 Member* Background::Anybody() {
-  Member* member = random_.Pick(cluster_.members()).get();
-  return member->running() ? member : nullptr;
+  const std::vector<Member*> members = cluster_.WithStanding(Standing::kMember);
+  Member* member = members.empty() ? nullptr : random_.Pick(members);
+  return member != nullptr && member->running() ? member : nullptr;
 }
 
 void Background::Propose(coord::CommandBody body) {
@@ -150,7 +151,18 @@ void Background::Read() {
         oldest + static_cast<Revision>(random_.Below(static_cast<std::uint64_t>(machine.revision() + 2 - oldest)));
     if (random_.Chance(200)) range.revision = machine.compact_revision() + 1;
   }
-  cluster_.monitor().OnRead(member->id(), range, machine.Range(range), machine.revision(), machine.compact_revision());
+  if (random_.Chance(300)) {
+    cluster_.monitor().OnRead(member->id(), range, machine.Range(range), machine.revision(),
+                              machine.compact_revision());
+    return;
+  }
+  cluster_.scheduler().After(0, member->process(), [this, member, range] {
+    member->machine().ReadRange(range, [this, member, range](const Result<coord::RangeResponse>& found) {
+      if (!found.ok() && found.status().code() == StatusCode::kUnavailable) return;  // the disk failed
+      const coord::Machine& now = member->machine();
+      cluster_.monitor().OnRead(member->id(), range, found, now.revision(), now.compact_revision());
+    });
+  });
 }
 
 void Background::TendLeases() {

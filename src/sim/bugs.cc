@@ -65,6 +65,36 @@ std::vector<SeededBug> RaftBugs() {
   };
 }
 
+std::vector<SeededBug> MembershipBugs() {
+  return {
+      {"raft_single_step_change_before_own_commit",
+       "a leader changes the voters in one step, before an entry of its own term is committed",
+       "Ongaro, raft-dev, \"bug in single-server membership changes\", July 2015",
+       {"membership", "one-leader", "log-agreement", "durability", "invariant"}},
+      {"raft_joint_needs_one_majority",
+       "in a joint configuration the majority of the new voters is enough",
+       "Raft paper, section 6: agreement requires separate majorities from both configurations",
+       {"membership", "one-leader", "log-agreement", "durability", "invariant"}},
+      {"raft_counts_removed_member",
+       "votes and acknowledgements of removed members count",
+       "raft-rs issue 221: the vote of a removed node still counted; Raft thesis 4.2.2",
+       {"membership", "one-leader", "log-agreement", "durability", "liveness", "invariant"}},
+      {"raft_new_voter_before_caught_up",
+       "a new member votes before it has caught up",
+       "Raft thesis 4.2.1; etcd issue 10537: learners, because an empty member counted in the quorum at once",
+       {"membership", "liveness", "invariant"}},
+      {"raft_install_without_hard_state",
+       "a snapshot's installation is written without the hard state that goes with it",
+       "etcd issue 10219: a crash between saving a snapshot and its index; ZOOKEEPER-4643: the epoch apart from the "
+       "history",
+       {"promise", "recovery", "membership", "log-agreement", "invariant"}},
+      {"raft_install_keeps_stale_log",
+       "a snapshot that conflicts with the log leaves what the log has above it",
+       "Raft paper, figure 13, step 7: discard the entire log",
+       {"log-agreement", "state-hash", "revision", "model", "invariant"}},
+  };
+}
+
 std::vector<SeededBug> HostBugs() {
   return {
       {"replica_sends_before_durable",
@@ -78,7 +108,7 @@ std::vector<SeededBug> HostBugs() {
       {"replica_retries_unknown",
        "a proposal whose outcome is unknown is sent again",
        "Jepsen: jetcd 0.8.2, 2024: a client that retried what may have happened",
-       {"linearizability", "revision"}},
+       {"linearizability", "revision", "lease", "model"}},
       {"wal_sync_skipped",
        "a batch counts as durable without a sync",
        "Jepsen: NATS 2.12.1, 2025: a lazy sync",
@@ -99,6 +129,64 @@ std::vector<SeededBug> HostBugs() {
        "a new segment begins without the hard state of the groups",
        "Raft paper, figure 2: term and vote are persistent",
        {"promise", "recovery", "one-leader", "log-agreement", "invariant"}},
+      {"wal_install_not_atomic",
+       "the hard state of a batch that installs a snapshot is left behind",
+       "etcd issue 10219: a crash between saving a snapshot and its index; ZOOKEEPER-4643: the epoch apart from the "
+       "history",
+       {"promise", "recovery", "membership", "log-agreement", "invariant"}},
+      {"wal_release_forgets_hard_state",
+       "a segment begun after a release holds no hard state",
+       "Raft paper, figure 2: term and vote are persistent, whatever becomes of the log",
+       {"promise", "recovery", "one-leader", "log-agreement", "invariant"}},
+      {"wal_released_above_flushed",
+       "a release lets more of the log go than it was told",
+       "etcd pull request 12691: the log replayed from the index of a snapshot that was never saved",
+       {"recovery", "log-agreement", "invariant"}},
+      {"wal_rewrite_forward_drops_entry",
+       "rewriting an old segment's last entries forward leaves one behind",
+       "LFS cleaning (Rosenblum and Ousterhout, 1992): live data is copied before its segment is reused",
+       {"recovery", "promise", "log-agreement", "liveness", "invariant"}},
+      {"replica_release_above_flushed",
+       "the log is released up to what was executed, not up to what was flushed",
+       "ZOOKEEPER-3642: a member that had its state in memory only lost it silently at a restart",
+       {"recovery", "log-agreement", "invariant"}},
+      {"replica_applies_while_installing",
+       "entries are executed on the state that a snapshot is replacing",
+       "Raft paper, figure 13, step 8: reset the state machine using the snapshot",
+       {"log-agreement", "state-hash", "model", "revision", "recovery", "invariant"}},
+      {"replica_skips_prepare_wait",
+       "an entry is executed before what it reads is in memory",
+       "Design: cold data suspends the apply queue",
+       {"model", "state-hash", "invariant", "watch"}},
+  };
+}
+
+std::vector<SeededBug> KeyspaceBugs() {
+  return {
+      {"store_applied_index_apart",
+       "the applied index becomes durable apart from the data that it speaks of",
+       "etcd 3.5.0 to 3.5.2, post-mortem of data inconsistency; issue 13766",
+       {"state-hash", "recovery", "model", "revision", "invariant"}},
+      {"store_flush_reports_early",
+       "what was executed is reported as flushed",
+       "RocksDB without its write-ahead log: what is in the memtable is lost; ZOOKEEPER-3642",
+       {"recovery", "log-agreement", "invariant"}},
+      {"store_install_flips_before_rows",
+       "a snapshot takes the place of the old state before all of its rows are there",
+       "etcd issue 10219: a crash in the middle of taking over a snapshot",
+       {"state-hash", "recovery", "model", "invariant"}},
+      {"store_snapshot_without_leases",
+       "a snapshot lacks the tables of leases",
+       "etcd issues 7192 and 12651: leases missing on a member that was restored, or restarted",
+       {"state-hash", "lease", "model", "invariant"}},
+      {"store_cache_serves_stale",
+       "a written key's former value stays in the cache",
+       "MVCC: the newest version is what the last write made; a cache beside the store that a write does not reach",
+       {"model", "linearizability", "revision", "watch", "invariant"}},
+      {"mvcc_background_compaction_drops_live",
+       "compaction in the background removes a record that is still needed",
+       "etcd issue 14211: a revision that the index names is not there",
+       {"model", "watch", "durability", "state-hash", "invariant"}},
   };
 }
 
@@ -154,7 +242,7 @@ const std::vector<SeededBug>& SeededBugs() {
   static const std::vector<SeededBug> all = [] {
     std::vector<SeededBug> bugs;
 #ifdef QUORATE_BUGS
-    for (auto* list : {&RaftBugs, &HostBugs, &StoreBugs}) {
+    for (auto* list : {&RaftBugs, &MembershipBugs, &HostBugs, &KeyspaceBugs, &StoreBugs}) {
       for (SeededBug& bug : list()) bugs.push_back(std::move(bug));
     }
 #endif

@@ -1,18 +1,21 @@
 // The checkers: what must hold of every run, whatever the faults. Each has a name, under which a violation is reported.
 //
 //   log-agreement     the same entry at the same index in every member's decided stream, without gaps, each once per
-//   life one-leader        at most one leader per term (ballot, epoch) state-hash        equal state at equal applied
-//   index revision          an entry's revision is the same on every member, rises with the index, is never used for
-//   two
+//                     life
+//   one-leader        at most one leader per term (ballot, epoch)
+//   state-hash        equal state at equal applied index, and the rows on the disk have the hash that they carry
+//   revision          an entry's revision is the same on every member, rises with the index, is never used for two
 //                     writes, never seems to fall to a client, and a value is always seen under the same one
 //   linearizability   each key's operations, see sim/linearizability.h
 //   durability        every acknowledged write is in every member's history at the end, under its revision
 //   answered          every request is answered, exactly once
+//   promise           see sim/raft_promises.h
+//   membership        see sim/membership_checker.h
 //   model             every outcome and read is what sim/model says
 //   watch             a watch gives every event, once, in order, with the right previous values
 //   lease             a lease does not end before its time, and ends
 //   invariant         the core's own invariants and every CHECK (sim/runner reports it: a CHECK ends the process)
-//   recovery          a member that only crashed opens its disk again
+//   recovery          a member that only crashed opens its disk again, and finds at least what it had called durable
 //   liveness          a healed cluster serves a write and a read on every member in bounded time
 //   effort            at least 500 operations, half of them good, and 5 faults
 //
@@ -40,7 +43,7 @@ using Verdict = std::optional<Violation>;
 
 class LogAgreementChecker {
  public:
-  // A new life of `member` begins, whose state machine covers everything up to `applied`.
+  // A new life of `member` begins, or it has loaded a snapshot: its state covers everything up to `applied`.
   void OnStart(ReplicaId member, LogIndex applied) { last_[member] = applied; }
   Verdict OnDecided(ReplicaId member, const consensus::Entry& entry);
   LogIndex longest() const { return decided_.empty() ? LogIndex() : decided_.rbegin()->first; }

@@ -23,9 +23,8 @@ struct ClusterOptions {
   std::uint64_t members = 3;
   consensus::Options core;  // the limits; self, membership and seed are set for each member
   NetworkOptions network;
-  std::uint64_t segment_bytes = 1 << 20;
-  std::uint64_t skew_permille_max = 20;          // of the clocks' rates, either way
-  std::uint64_t sync_max_ns = 3 * kMillisecond;  // of the slowest disk; the others' are drawn below it
+  StorageOptions storage;                // sync_max_ns is drawn for each member
+  std::uint64_t skew_permille_max = 20;  // of the clocks' rates, either way
 };
 
 class Cluster {
@@ -37,14 +36,21 @@ class Cluster {
   Scheduler& scheduler() { return scheduler_; }
   Network& network() { return network_; }
   Monitor& monitor() { return monitor_; }
+  // All there ever were, by id.
   const std::vector<std::unique_ptr<Member>>& members() const { return members_; }
+  std::vector<Member*> WithStanding(Standing standing) const;
+  // One more, with an empty disk and not started.
+  Member& AddMember();
+  // It never runs again.
+  void Retire(Member& member);
   Member& member(ReplicaId id) { return *members_[id.value - 1]; }
   // The running member that leads in the highest term; null if none.
   Member* leader();
 
   void StartAll();
   void Crash(Member& member, Exit how, env::Survival survival);
-  // Starts a member; when its disk loses power during that, crashes it and tries again.
+  // Starts a member that is not gone; when its disk loses power during that, crashes it and tries again. One without
+  // space tries again later; one whose log is damaged is gone.
   void Restart(Member& member);
   // Called at every crash, after the member is gone.
   void AddCrashHook(std::function<void(ReplicaId)> hook) { crash_hooks_.push_back(std::move(hook)); }
@@ -55,7 +61,9 @@ class Cluster {
 
  private:
   void AfterTask(ProcessId process);
+  Member& MakeMember(ReplicaId id, consensus::Membership initial);
 
+  const ClusterOptions options_;
   TraceHash trace_;
   Scheduler scheduler_;
   Monitor monitor_;

@@ -6,28 +6,32 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
 #include "consensus/core.h"
 #include "coord/machine.h"
 #include "sim/checkers.h"
+#include "sim/membership_checker.h"
 #include "sim/model_checker.h"
 #include "sim/raft_promises.h"
 #include "sim/trace_hash.h"
+#include "store/engine_memory/memory_engine.h"
 
 namespace quorate::sim {
 
 class Monitor {
  public:
-  explicit Monitor(TraceHash& trace) : trace_(trace) {}
+  Monitor(TraceHash& trace, consensus::Membership initial) : trace_(trace) { membership_.Begin(std::move(initial)); }
 
   void Report(Verdict verdict);
   void Report(std::string checker, std::string message);
   bool violated() const { return !violations_.empty(); }
   const std::vector<Violation>& violations() const { return violations_; }
 
-  void OnStart(ReplicaId member, LogIndex applied) { log_agreement_.OnStart(member, applied); }
+  // The state of `member` is what its disk held, or a snapshot: `image` is what is durable of it now.
+  void OnState(ReplicaId member, const coord::Machine& machine, const store::MemoryStorage::Image& image);
   // The same start, once the core stands, and what its member says to others.
   void OnRecovered(ReplicaId member, const consensus::Core& core) { Report(promises_.OnStart(member, core)); }
   void OnSent(ReplicaId from, ReplicaId to, const Bytes& frame) { Report(promises_.OnSent(from, to, frame)); }
@@ -45,10 +49,15 @@ class Monitor {
   }
   void CheckLeasesEnded() { Report(model_.CheckLeasesEnded()); }
   void OnLeadership(ReplicaId member, const consensus::Leadership& leadership);
+  // The same, with the members in force on it.
+  void OnLeadership(ReplicaId member, const consensus::Leadership& leadership, const consensus::Membership& members);
   void CompareState(ReplicaId member, const coord::Machine& machine);
 
   std::uint64_t elections() const { return one_leader_.elections(); }
   std::uint64_t entries() const { return log_agreement_.longest().value; }
+  const consensus::Membership& members() const { return membership_.members(); }  // decided
+  std::uint64_t snapshots_loaded() const { return snapshots_loaded_; }
+  void CountSnapshotLoaded() { ++snapshots_loaded_; }
 
  private:
   TraceHash& trace_;
@@ -59,6 +68,9 @@ class Monitor {
   AppliedRevisionChecker applied_revision_;
   ModelChecker model_;
   RaftPromises promises_;
+  MembershipChecker membership_;
+  consensus::Ballot elected_;  // the newest ballot whose leader was looked at
+  std::uint64_t snapshots_loaded_ = 0;
 };
 
 }  // namespace quorate::sim

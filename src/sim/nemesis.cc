@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 #include "base/check.h"
 
@@ -15,11 +16,13 @@ constexpr std::uint64_t kCalmMinNs = 3 * kSecond;               // after a storm
 constexpr std::uint64_t kCalmMaxNs = 7 * kSecond;
 constexpr std::uint64_t kElectionPollNs = 2 * kMillisecond;
 constexpr std::uint64_t kElectionWaitNs = 2 * kSecond;
+constexpr std::uint64_t kWholePollMaxNs = 400 * kMillisecond;
+constexpr std::uint64_t kWholeWaitNs = 20 * kSecond;
 
 }  // namespace
 
-Nemesis::Nemesis(NemesisOptions options, Cluster& cluster)
-    : options_(options), cluster_(cluster), random_(SeededRandom::ForPurpose(options.seed, "nemesis")) {
+Nemesis::Nemesis(NemesisOptions options, Cluster& cluster, Churn& churn)
+    : options_(options), cluster_(cluster), churn_(churn), random_(SeededRandom::ForPurpose(options.seed, "nemesis")) {
   faults_ = {
       {"crash", 0, &Nemesis::CrashOne},
       {"crash-many", 0, &Nemesis::CrashMany},
@@ -34,6 +37,15 @@ Nemesis::Nemesis(NemesisOptions options, Cluster& cluster)
       {"bridge", 0, &Nemesis::Bridge},
       {"flapping", 0, &Nemesis::Flap},
       {"troubled-election", 0, &Nemesis::TroubleElection},
+      {"slow-flush", 0, &Nemesis::SlowFlush},
+      {"failing-flush", 0, &Nemesis::FailFlush},
+      {"disk-full", 0, &Nemesis::FillDisk},
+      {"damaged-keyspace", 0, &Nemesis::DamageKeyspace},
+      {"damaged-log", 0, &Nemesis::DamageLog},
+      {"damaged-snapshot", 0, &Nemesis::DamageSnapshot},
+      {"grow", 0, &Nemesis::Grow},
+      {"shrink", 0, &Nemesis::Shrink},
+      {"replace", 0, &Nemesis::Replace},
   };
   std::uint64_t sum = 0;
   while (sum == 0) {
@@ -59,8 +71,11 @@ void Nemesis::Start() {
 void Nemesis::Stop() {
   stopped_ = true;
   cluster_.network().CalmDown();
-  for (const auto& member : cluster_.members()) {
+  for (Member* member : Present()) {
     member->set_slow_disk(0);
+    member->set_slow_flush(0);
+    member->set_failing_flush(0);
+    member->UnlimitDisk();
     member->LosePowerAfter(0);
     if (!member->running()) cluster_.Restart(*member);
   }
@@ -73,8 +88,9 @@ void Nemesis::Next() {
   std::uint64_t draw = random_.Below(sum);
   for (const Fault& fault : faults_) {
     if (draw < fault.weight) {
-      ++counts_[fault.kind];
+      refused_ = false;
       (this->*fault.strike)();
+      if (!refused_) ++counts_[fault.kind];
       break;
     }
     draw -= fault.weight;
@@ -99,16 +115,24 @@ std::uint64_t Nemesis::DrawGap() {
   return random_.Between(options_.gap_max_ns / 20, options_.gap_max_ns);
 }
 
+std::vector<Member*> Nemesis::Present() {
+  std::vector<Member*> present;
+  for (const auto& member : cluster_.members()) {
+    if (member->standing() != Standing::kGone) present.push_back(member.get());
+  }
+  return present;
+}
+
 Member& Nemesis::Anybody() {
-  return *random_.Pick(cluster_.members());
+  return *random_.Pick(Present());
 }
 
 Member* Nemesis::Victim() {
   Member* leader = cluster_.leader();
   if (leader != nullptr && random_.Chance(500)) return leader;
   std::vector<Member*> running;
-  for (const auto& member : cluster_.members()) {
-    if (member->running()) running.push_back(member.get());
+  for (Member* member : Present()) {
+    if (member->running()) running.push_back(member);
   }
   return running.empty() ? nullptr : random_.Pick(running);
 }
@@ -137,9 +161,9 @@ void Nemesis::CrashOne() {
 void Nemesis::CrashMany() {
   const std::uint64_t spread = random_.Chance(500) ? 0 : random_.Below(kSecond);
   const bool all = random_.Chance(700);
-  for (const auto& member : cluster_.members()) {
+  for (Member* member : Present()) {
     if (!all && random_.Chance(400)) continue;
-    After(random_.Below(spread + 1), [this, m = member.get()] {
+    After(random_.Below(spread + 1), [this, m = member] {
       if (!stopped_) cluster_.Crash(*m, Exit::kProcess, DrawSurvival());
     });
   }
@@ -203,8 +227,8 @@ void Nemesis::CutFor(const std::vector<std::pair<ReplicaId, ReplicaId>>& directi
 void Nemesis::Partition() {
   std::vector<ReplicaId> here, there;
   const Member* victim = random_.Chance(500) ? Victim() : nullptr;
-  for (const auto& member : cluster_.members()) {
-    const bool apart = victim != nullptr ? member.get() == victim : random_.Chance(500);
+  for (Member* member : Present()) {
+    const bool apart = victim != nullptr ? member == victim : random_.Chance(500);
     (apart ? here : there).push_back(member->id());
   }
   std::vector<std::pair<ReplicaId, ReplicaId>> directions;
@@ -223,8 +247,8 @@ void Nemesis::CutOneWay() {
   std::vector<std::pair<ReplicaId, ReplicaId>> directions;
   const bool outgoing = random_.Chance(500);
   const bool every = random_.Chance(500);
-  for (const auto& member : cluster_.members()) {
-    if (member.get() == victim || (!every && random_.Chance(500))) continue;
+  for (Member* member : Present()) {
+    if (member == victim || (!every && random_.Chance(500))) continue;
     directions.emplace_back(outgoing ? victim->id() : member->id(), outgoing ? member->id() : victim->id());
   }
   CutFor(directions, DrawDuration(200 * kMillisecond, 6 * kSecond));
@@ -234,7 +258,7 @@ void Nemesis::CutOneWay() {
 void Nemesis::Bridge() {
   const ReplicaId middle = Anybody().id();
   std::vector<ReplicaId> here, there;
-  for (const auto& member : cluster_.members()) {
+  for (Member* member : Present()) {
     if (member->id() != middle) (here.size() <= there.size() ? here : there).push_back(member->id());
   }
   std::vector<std::pair<ReplicaId, ReplicaId>> directions;
@@ -255,8 +279,8 @@ void Nemesis::Flap() {
     After(i * turn_max_ns, [this, turn_max_ns] {
       if (stopped_) return;
       std::vector<std::pair<ReplicaId, ReplicaId>> directions;
-      for (const auto& from : cluster_.members()) {
-        for (const auto& to : cluster_.members()) {
+      for (const Member* from : Present()) {
+        for (const Member* to : Present()) {
           if (from != to && random_.Chance(250)) directions.emplace_back(from->id(), to->id());
         }
       }
@@ -271,7 +295,7 @@ void Nemesis::ResetLinks() {
   const std::uint64_t times = random_.Between(1, 5);
   for (std::uint64_t i = 0; i < times; ++i) {
     After(i * random_.Below(200 * kMillisecond), [this, id = victim->id()] {
-      for (const auto& member : cluster_.members()) {
+      for (Member* member : Present()) {
         if (member->id() != id && random_.Chance(700)) cluster_.network().ResetLink(id, member->id());
       }
     });
@@ -290,12 +314,22 @@ void Nemesis::SlowNetwork() {
   After(DrawDuration(500 * kMillisecond, 4 * kSecond), [this] { cluster_.network().set_extra_delay(0); });
 }
 
+// Much arrives at once when it goes on. A member that is given a snapshot just then, and crashes right after, has begun
+// to write more than one thing.
 void Nemesis::PauseOne() {
   Member* victim = Victim();
+  for (Member* member : Present()) {
+    if (member->running() && member->HasSnapshots() && random_.Chance(500)) victim = member;
+  }
   if (victim == nullptr) return;
   const std::uint64_t duration =
       random_.Chance(500) ? DrawDuration(10 * kMillisecond, kSecond) : DrawDuration(kSecond, 4 * kSecond);
   victim->Pause(cluster_.scheduler().now() + duration);
+  if (!random_.Chance(300)) return;
+  const std::uint64_t soon = random_.Below(random_.Chance(500) ? 5 * kMillisecond : 100 * kMillisecond);
+  After(duration + soon, [this, victim] {
+    if (!stopped_) cluster_.Crash(*victim, Exit::kProcess, DrawSurvival());
+  });
 }
 
 void Nemesis::Transfer() {
@@ -304,6 +338,71 @@ void Nemesis::Transfer() {
   const ReplicaId to = Anybody().id();
   cluster_.scheduler().After(0, leader->process(),
                              [leader, to] { leader->group().TransferLeadership(to, 0, [](replica::Fate) {}); });
+}
+
+// ---- Storage
+
+void Nemesis::SlowFlush() {
+  Member* victim = Victim();
+  if (victim == nullptr) return;
+  victim->set_slow_flush(random_.Between(20 * kMillisecond, 2 * kSecond));
+  After(DrawDuration(kSecond, 8 * kSecond), [victim] { victim->set_slow_flush(0); });
+}
+
+void Nemesis::FailFlush() {
+  Member* victim = Victim();
+  if (victim == nullptr) return;
+  victim->set_failing_flush(random_.Between(100, 1000));
+  After(DrawDuration(kSecond, 6 * kSecond), [victim] { victim->set_failing_flush(0); });
+}
+
+void Nemesis::FillDisk() {
+  Member* victim = Victim();
+  if (victim == nullptr) return;
+  victim->LimitDisk(random_.Chance(300) ? 0 : random_.Below(64 << 10));
+  After(DrawDuration(kSecond, 6 * kSecond), [victim] { victim->UnlimitDisk(); });
+}
+
+bool Nemesis::Whole() {
+  const std::vector<Member*> members = cluster_.WithStanding(Standing::kMember);
+  return !churn_.busy() && members.size() >= 3 && std::all_of(members.begin(), members.end(), [](Member* member) {
+    return member->running() && !member->damaged();
+  });
+}
+
+void Nemesis::WhenWhole(std::uint64_t until_ns, std::function<void(Member&)> damage) {
+  if (stopped_ || cluster_.scheduler().now() > until_ns) return;
+  if (Whole()) return damage(*random_.Pick(cluster_.WithStanding(Standing::kMember)));
+  After(random_.Below(kWholePollMaxNs), [this, until_ns, damage = std::move(damage)] { WhenWhole(until_ns, damage); });
+}
+
+void Nemesis::DamageKeyspace() {
+  WhenWhole(cluster_.scheduler().now() + kWholeWaitNs, [this](Member& victim) {
+    cluster_.Crash(victim, Exit::kProcess, DrawSurvival());
+    victim.DamageKeyspace();
+  });
+}
+
+// After a clean end nothing of the log may be taken for torn: it opens whole, or is refused.
+void Nemesis::DamageLog() {
+  WhenWhole(cluster_.scheduler().now() + kWholeWaitNs, [this](Member& victim) {
+    victim.CloseLog();
+    cluster_.Crash(victim, Exit::kProcess, env::Survival::kEverything);
+    victim.DamageLog();
+  });
+}
+
+// Whoever has received a snapshot and not yet made it its own.
+void Nemesis::DamageSnapshot() {
+  for (Member* member : Present()) {
+    if (member->damaged()) return Count(false);
+  }
+  for (Member* member : Present()) {
+    if (!member->HasSnapshots()) continue;
+    cluster_.Crash(*member, Exit::kProcess, DrawSurvival());
+    return Count(member->DamageSnapshots());
+  }
+  Count(false);
 }
 
 }  // namespace quorate::sim

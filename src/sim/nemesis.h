@@ -2,14 +2,19 @@
 //
 // Every seed weighs the kinds of fault anew, some with nothing at all, so that seeds differ in more than their dice
 // (Groce et al., Swarm testing, 2012). Faults overlap. Stop heals everything. Used by sim/run. Thread rule: one thread.
+//
+// What a disk loses for good is bounded as the design bounds it: a member is damaged only while every other one has all
+// of its own, and never two at a time.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "sim/churn.h"
 #include "sim/cluster.h"
 #include "sim/random.h"
 
@@ -23,7 +28,7 @@ struct NemesisOptions {
 
 class Nemesis {
  public:
-  Nemesis(NemesisOptions options, Cluster& cluster);
+  Nemesis(NemesisOptions options, Cluster& cluster, Churn& churn);
 
   void Start();
   void Stop();  // no more faults; links, disks and members come back
@@ -54,7 +59,21 @@ class Nemesis {
   void SlowNetwork();
   void PauseOne();
   void Transfer();
+  void SlowFlush();
+  void FailFlush();
+  void FillDisk();
+  void DamageKeyspace();
+  void DamageLog();
+  void DamageSnapshot();
+  void Grow() { Count(churn_.Grow()); }
+  void Shrink() { Count(churn_.Shrink()); }
+  void Replace() { Count(churn_.Replace()); }
 
+  // A strike that found nothing to strike does not count.
+  void Count(bool struck) { refused_ = !struck; }
+  // Nobody's disk has lost anything that was not made up for, and everybody is there.
+  bool Whole();
+  void WhenWhole(std::uint64_t until_ns, std::function<void(Member&)> damage);
   void OnCrash(ReplicaId id);
   void TroubleWhenVacant(std::uint64_t until_ns);
   void CrashWhenElected(std::uint64_t until_ns);
@@ -62,16 +81,19 @@ class Nemesis {
   // The leader half of the time, otherwise anybody who runs; null if nobody does.
   Member* Victim();
   Member& Anybody();
+  std::vector<Member*> Present();  // who is not gone for good
   env::Survival DrawSurvival();
   void After(std::uint64_t delay_ns, std::function<void()> task);
 
   NemesisOptions options_;
   Cluster& cluster_;
+  Churn& churn_;
   SeededRandom random_;
   std::vector<Fault> faults_;
   std::map<std::string, std::uint64_t> counts_;
   std::uint64_t storm_left_ = 0;  // faults
   std::uint64_t storm_gap_max_ns_ = 0;
+  bool refused_ = false;
   bool stopped_ = false;
 };
 

@@ -39,9 +39,18 @@ Network::Network(Scheduler& scheduler, SeededRandom random, NetworkOptions optio
   for (const ReplicaId member : members) hosts_[member] = {};
   for (const ReplicaId a : members) {
     for (const ReplicaId b : members) {
-      if (a < b && random_.Chance(options_.far_permille)) PairOf(a, b).distance_ns = random_.Below(options_.far_max_ns);
+      if (a < b) DrawDistance(a, b);
     }
   }
+}
+
+void Network::DrawDistance(ReplicaId a, ReplicaId b) {
+  if (random_.Chance(options_.far_permille)) PairOf(a, b).distance_ns = random_.Below(options_.far_max_ns);
+}
+
+void Network::AddHost(ReplicaId member) {
+  for (const auto& [peer, host] : hosts_) DrawDistance(peer, member);
+  CHECK(hosts_.try_emplace(member).second) << "host " << member.value << " is there already";
 }
 
 Network::~Network() = default;
@@ -50,12 +59,12 @@ std::unique_ptr<env::Transport> Network::Attach(ReplicaId member, Incarnation in
   Host& host = hosts_.at(member);
   CHECK(host.port == nullptr) << "member " << member.value << " already runs";
   auto port = std::make_unique<Port>(*this, member);
-  host = Host{port.get(), process, incarnation, nullptr, false};
+  host = Host{port.get(), process, incarnation, nullptr, false, false};
   return port;
 }
 
 void Network::Detach(ReplicaId member, Exit how) {
-  hosts_.at(member) = Host{nullptr, {}, {}, nullptr, how == Exit::kProcess};
+  hosts_.at(member) = Host{nullptr, {}, {}, nullptr, how == Exit::kProcess, hosts_.at(member).gone};
   for (const auto& [peer, host] : hosts_) {
     if (peer == member) continue;
     Inbox& dead = inboxes_[{peer, member}];
@@ -215,7 +224,7 @@ void Network::Dial(ReplicaId a, ReplicaId b, std::uint64_t delay_ns) {
 
 void Network::TryConnect(ReplicaId a, ReplicaId b) {
   Pair& pair = PairOf(a, b);
-  if (pair.current) return;
+  if (pair.current || hosts_.at(a).gone || hosts_.at(b).gone) return;
   if (!Listening(a) && !Listening(b)) return;  // whoever starts first dials again
   const bool path = !cut(a, b) && !cut(b, a);
   if (path && Listening(a) && Listening(b)) {

@@ -61,6 +61,9 @@ class Network {
   // A process of `member` begins. The transport lives until Detach, and must not be used after it.
   std::unique_ptr<env::Transport> Attach(ReplicaId member, Incarnation incarnation, ProcessId process);
   void Detach(ReplicaId member, Exit how);
+  // A host that was not there at the beginning, and one that never comes back: nobody dials it any more.
+  void AddHost(ReplicaId member);
+  void Forget(ReplicaId member) { hosts_.at(member).gone = true; }
 
   void Cut(ReplicaId from, ReplicaId to);
   void Heal(ReplicaId from, ReplicaId to);
@@ -87,6 +90,7 @@ class Network {
     Incarnation incarnation;
     env::TransportListener* listener = nullptr;  // null until Transport::Start
     bool refuses = false;                        // without a process: whether the host says so
+    bool gone = false;
   };
   struct Frame {
     LinkId link;
@@ -122,6 +126,7 @@ class Network {
   void Announce(ReplicaId at, ReplicaId peer, LinkId link);
   void Refuse(ReplicaId at, ReplicaId peer);
   Pair& PairOf(ReplicaId a, ReplicaId b) { return pairs_[a < b ? Direction{a, b} : Direction{b, a}]; }
+  void DrawDistance(ReplicaId a, ReplicaId b);
   bool Listening(ReplicaId member) const { return hosts_.at(member).listener != nullptr; }
 
   Scheduler& scheduler_;

@@ -65,6 +65,13 @@ Verdict RaftPromises::OnVote(ReplicaId voter, std::uint64_t term, ReplicaId cand
   return Violation{"promise", out.str()};
 }
 
+bool RaftPromises::Voted(ReplicaId voter, std::uint64_t term, ReplicaId candidate) const {
+  const auto found = promised_.find(voter);
+  if (found == promised_.end()) return false;
+  const auto vote = found->second.votes.find(term);
+  return vote != found->second.votes.end() && vote->second == candidate;
+}
+
 Verdict RaftPromises::OnStart(ReplicaId member, const consensus::Core& core) const {
   const auto found = promised_.find(member);
   if (found == promised_.end()) return std::nullopt;

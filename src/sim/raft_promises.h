@@ -22,6 +22,7 @@ class RaftPromises {
   Verdict OnSent(ReplicaId from, ReplicaId to, const Bytes& frame);
   // A new life of `member` has recovered this core.
   Verdict OnStart(ReplicaId member, const consensus::Core& core) const;
+  bool Voted(ReplicaId voter, std::uint64_t term, ReplicaId candidate) const;
 
  private:
   struct Promised {

@@ -7,6 +7,7 @@
 
 #include "base/bug.h"
 #include "sim/background.h"
+#include "sim/churn.h"
 #include "sim/cluster.h"
 #include "sim/nemesis.h"
 #include "sim/workload.h"
@@ -38,6 +39,29 @@ consensus::Options DrawCore(SeededRandom& random) {
   return core;
 }
 
+// Small, so that a run sees many flushes, cold reads, released segments and snapshots; some seeds keep everything.
+StorageOptions DrawStorage(SeededRandom& random) {
+  StorageOptions storage;
+  storage.segment_bytes = std::uint64_t{4 << 10} << random.Below(9);
+  storage.log_keep_bytes = random.Chance(250) ? 256 << 20 : random.Below(std::uint64_t{4 << 10} << random.Below(7));
+  storage.log_keep_always_bytes = random.Chance(500) ? 0 : random.Below(16 << 10);
+  storage.log_release_step_bytes = random.Between(64, std::uint64_t{256} << random.Below(8));
+  storage.liveness_ns = random.Between(kSecond / 2, 20 * kSecond);
+  storage.flush_max_ns = random.Between(kMillisecond, 200 * kMillisecond);
+  storage.sender.frame_bytes = std::uint64_t{256} << random.Below(9);
+  storage.sender.window_bytes = storage.sender.frame_bytes * random.Between(1, 16);
+  if (random.Chance(400)) storage.sender.rate_bytes = std::uint64_t{32 << 10} << random.Below(6);
+  storage.sender.keep_ns = random.Between(kSecond, 30 * kSecond);
+  storage.sender.share_ns = random.Below(10 * kSecond);
+  storage.sender.stall_ns = random.Between(3 * kSecond, 10 * kSecond);
+  storage.receiver.sync_bytes = std::uint64_t{1 << 10} << random.Below(10);
+  storage.receiver.keep_ns = random.Between(5 * kSecond, 60 * kSecond);
+  storage.machine.memory_bytes = std::uint64_t{32 << 10} << random.Below(4);
+  storage.machine.buffer.batch_bytes = std::uint64_t{512} << random.Below(6);
+  storage.machine.buffer.batch_records = random.Between(3, 60);
+  return storage;
+}
+
 ClusterOptions DrawCluster(const RunOptions& options, SeededRandom& random) {
   ClusterOptions cluster;
   cluster.seed = options.seed;
@@ -55,9 +79,9 @@ ClusterOptions DrawCluster(const RunOptions& options, SeededRandom& random) {
   cluster.network.far_max_ns = 2 * delay_max;
   cluster.network.slow_permille = random.Below(30);
   cluster.network.reset_per_million = random.Below(60);
-  cluster.segment_bytes = std::uint64_t{16 << 10} << random.Below(8);
+  cluster.storage = DrawStorage(random);
   cluster.skew_permille_max = random.Below(50);
-  cluster.sync_max_ns =
+  cluster.storage.sync_max_ns =
       std::min(delay_max, random.Pick(std::vector{kMillisecond, 10 * kMillisecond, 100 * kMillisecond}));
   return cluster;
 }
@@ -91,12 +115,14 @@ class Simulation {
         cluster_(cluster_options_),
         workload_(DrawWorkload(options.seed, random_), cluster_),
         background_(options.seed, cluster_),
-        nemesis_(DrawNemesis(options.seed, random_), cluster_) {}
+        churn_(options.seed, cluster_),
+        nemesis_(DrawNemesis(options.seed, random_), cluster_, churn_) {}
 
   Report Run() {
     cluster_.StartAll();
     workload_.Start();
     background_.Start();
+    churn_.Start();
     nemesis_.Start();
     const bool calm = cluster_.RunUntil(random_.Between(kChaosMinNs, kChaosMaxNs)) && Heal() && Settle();
     if (calm) Judge();
@@ -107,12 +133,20 @@ class Simulation {
   bool Heal() {
     nemesis_.Stop();
     // A seed that was hard on its clients goes on longer: it has to show enough that went well.
-    for (std::uint64_t turn = 0; turn == 0 || (turn < kRecoveryTurnsMax && !EnoughEffort()); ++turn) {
+    // An operator's change of the members comes to its end.
+    for (std::uint64_t turn = 0; turn == 0 || (turn < kRecoveryTurnsMax && (!EnoughEffort() || churn_.busy()));
+         ++turn) {
       if (!cluster_.RunUntil(cluster_.scheduler().now() + kRecoveryNs)) return false;
     }
     workload_.Stop();
     background_.Stop();
-    for (const auto& member : cluster_.members()) {
+    if (churn_.busy()) {
+      cluster_.monitor().Report("liveness", "a change of the members does not end:" + DescribeMembers());
+      return false;
+    }
+    churn_.Stop();
+    for (Member* member : cluster_.WithStanding(Standing::kRemoved)) cluster_.Retire(*member);
+    for (const Member* member : Members()) {
       for (const OperationKind kind : {OperationKind::kPut, OperationKind::kGet}) {
         unserved_.insert({member->id(), kind});
         AskUntilGood(member->id(), kind);
@@ -132,20 +166,40 @@ class Simulation {
     return false;
   }
 
+  std::vector<Member*> Members() const { return cluster_.WithStanding(Standing::kMember); }
+
   std::string DescribeMembers() {
     std::ostringstream out;
     for (const auto& member : cluster_.members()) {
       out << "\n    member " << member->id().value;
       if (!member->running()) {
-        out << " is down";
+        out << (member->standing() == Standing::kGone ? " is gone" : " is down");
         continue;
       }
       const replica::GroupStatus status = member->group().status();
       out << " role " << static_cast<int>(status.leadership.role) << " term " << status.leadership.ballot.number
           << " leader " << status.leadership.leader.value_or(ReplicaId()).value << " decided " << status.commit.value
-          << " applied " << status.applied.value << " pending " << status.proposals_pending;
+          << " applied " << status.applied.value << " pending " << status.proposals_pending << " log from "
+          << status.log_first.value << (status.installing ? " installing" : "");
+      if (member->leads()) out << DescribePeers(*member);
     }
     out << "\n    links" << cluster_.network().DescribeLinks();
+    return out.str();
+  }
+
+  static std::string DescribePeers(Member& leader) {
+    std::ostringstream out;
+    const consensus::Membership& members = leader.group().membership();
+    out << "; voters";
+    for (const ReplicaId id : members.voters) out << " " << id.value;
+    out << " outgoing";
+    for (const ReplicaId id : members.outgoing) out << " " << id.value;
+    out << " learners";
+    for (const ReplicaId id : members.learners) out << " " << id.value;
+    for (const auto& [id, peer] : leader.group().progress()) {
+      out << "; " << id.value << " match " << peer.match.value << (peer.live ? " live" : "")
+          << (peer.snapshot ? " snapshot" : "") << (peer.caught_up ? " caught up" : "");
+    }
     return out.str();
   }
 
@@ -161,8 +215,8 @@ class Simulation {
 
   // Reads every key on every member, and waits until all have applied the same, watches too.
   bool Settle() {
-    for (const auto& member : cluster_.members()) member->probe().BeReady();
-    for (const auto& member : cluster_.members()) {
+    for (Member* member : Members()) member->probe().BeReady();
+    for (const Member* member : Members()) {
       for (const std::string& key : workload_.keys()) {
         workload_.Ask(member->id(), OperationKind::kGet, key, [](const Operation&) {});
       }
@@ -174,7 +228,7 @@ class Simulation {
     Monitor& monitor = cluster_.monitor();
     History history = workload_.history();
     if (options_.canary) Falsify(history);
-    for (const auto& member : cluster_.members()) {
+    for (Member* member : Members()) {
       coord::Machine& machine = member->machine();
       if (machine.applied().value < monitor.entries()) {
         monitor.Report("liveness", "member " + std::to_string(member->id().value) + " has applied " +
@@ -246,6 +300,8 @@ class Simulation {
     }
     report.elections = cluster_.monitor().elections();
     report.crashes = cluster_.crashes();
+    report.changes = churn_.changes();
+    report.snapshots = cluster_.monitor().snapshots_loaded();
     report.faults = nemesis_.faults();
     report.faults_by_kind = nemesis_.faults_by_kind();
     report.entries = cluster_.monitor().entries();
@@ -263,6 +319,7 @@ class Simulation {
   Cluster cluster_;
   Workload workload_;
   Background background_;
+  Churn churn_;
   Nemesis nemesis_;
   std::set<std::pair<ReplicaId, OperationKind>> unserved_;  // of the liveness phase
 };
@@ -281,7 +338,8 @@ std::string Summary(const Report& report) {
   out << "seed " << report.seed << ": " << (report.ok() ? "good" : "VIOLATED") << ", " << report.members << " members"
       << (report.unordered ? " (unordered network)" : "") << ", operations " << report.good << " good " << report.failed
       << " failed " << report.unknown << " unknown, " << report.elections << " elections, " << report.crashes
-      << " crashes, " << report.faults << " faults (";
+      << " crashes, " << report.changes << " member changes, " << report.snapshots << " snapshots, " << report.faults
+      << " faults (";
   bool first = true;
   for (const auto& [kind, count] : report.faults_by_kind) {
     out << (first ? "" : " ") << kind << " " << count;

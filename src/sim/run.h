@@ -31,6 +31,8 @@ struct Report {
   std::uint64_t unknown = 0;
   std::uint64_t elections = 0;
   std::uint64_t crashes = 0;
+  std::uint64_t changes = 0;    // of the members, whole ones
+  std::uint64_t snapshots = 0;  // loaded
   std::uint64_t faults = 0;
   std::map<std::string, std::uint64_t> faults_by_kind;
   std::uint64_t entries = 0;

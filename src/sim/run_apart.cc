@@ -18,7 +18,7 @@ namespace quorate::sim {
 namespace {
 
 constexpr rlim_t kCpuSecondsMax = 60;  // a seed takes about one; a loop that never ends is a finding too
-constexpr std::uint8_t kReportVersion = 1;
+constexpr std::uint8_t kReportVersion = 2;
 
 struct Pipe {
   Pipe() { CHECK(pipe(ends.data()) == 0); }
@@ -106,9 +106,10 @@ Report RunSeedApart(const RunOptions& options) {
 std::string EncodeReport(const Report& report) {
   Writer w;
   w.Put8(kReportVersion);
-  for (const std::uint64_t number : {report.seed, report.members, std::uint64_t{report.unordered}, report.good,
-                                     report.failed, report.unknown, report.elections, report.crashes, report.faults,
-                                     report.entries, report.frames, report.tasks, report.simulated_ms, report.hash}) {
+  for (const std::uint64_t number :
+       {report.seed, report.members, std::uint64_t{report.unordered}, report.good, report.failed, report.unknown,
+        report.elections, report.crashes, report.changes, report.snapshots, report.faults, report.entries,
+        report.frames, report.tasks, report.simulated_ms, report.hash}) {
     w.PutVarint(number);
   }
   w.PutVarint(report.faults_by_kind.size());
@@ -130,8 +131,8 @@ bool DecodeReport(std::string_view encoded, Report* report) {
   std::uint64_t unordered = 0;
   for (std::uint64_t* number :
        {&report->seed, &report->members, &unordered, &report->good, &report->failed, &report->unknown,
-        &report->elections, &report->crashes, &report->faults, &report->entries, &report->frames, &report->tasks,
-        &report->simulated_ms, &report->hash}) {
+        &report->elections, &report->crashes, &report->changes, &report->snapshots, &report->faults, &report->entries,
+        &report->frames, &report->tasks, &report->simulated_ms, &report->hash}) {
     *number = r.GetVarint();
   }
   report->unordered = unordered != 0;

@@ -65,10 +65,11 @@ std::string Json(const Report& report) {
   out << "{\"seed\":" << report.seed << ",\"ok\":" << (report.ok() ? "true" : "false")
       << ",\"members\":" << report.members << ",\"unordered\":" << (report.unordered ? "true" : "false")
       << ",\"good\":" << report.good << ",\"failed\":" << report.failed << ",\"unknown\":" << report.unknown
-      << ",\"elections\":" << report.elections << ",\"crashes\":" << report.crashes << ",\"faults\":" << report.faults
-      << ",\"entries\":" << report.entries << ",\"frames\":" << report.frames << ",\"tasks\":" << report.tasks
-      << ",\"simulated_seconds\":" << report.simulated_ms / 1000 << ",\"hash\":\"" << std::hex << report.hash
-      << std::dec << "\",\"violations\":[";
+      << ",\"elections\":" << report.elections << ",\"crashes\":" << report.crashes
+      << ",\"member_changes\":" << report.changes << ",\"snapshots\":" << report.snapshots
+      << ",\"faults\":" << report.faults << ",\"entries\":" << report.entries << ",\"frames\":" << report.frames
+      << ",\"tasks\":" << report.tasks << ",\"simulated_seconds\":" << report.simulated_ms / 1000 << ",\"hash\":\""
+      << std::hex << report.hash << std::dec << "\",\"violations\":[";
   for (std::size_t i = 0; i < report.violations.size(); ++i) {
     const Violation& violation = report.violations[i];
     out << (i == 0 ? "" : ",") << "{\"checker\":" << Quoted(violation.checker)

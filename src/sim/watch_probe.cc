@@ -10,12 +10,17 @@ constexpr int kPumpsMax = 100;
 
 void WatchProbe::Attach(coord::WatchHub& hub) {
   hub_ = &hub;
+  hub.SetWake([this] { Pump(); });
+  Watch();
+}
+
+void WatchProbe::Watch() {
   lost_ = false;
   coord::WatchRequest everything;
   everything.key = everything.end = std::string(1, '\0');
   everything.start_revision = next_;
   everything.prev_kv = true;
-  hub.Add(std::move(everything), this);
+  hub_->Add(std::move(everything), this);
 }
 
 void WatchProbe::Turn() {
@@ -25,7 +30,7 @@ void WatchProbe::Turn() {
 
 void WatchProbe::Pump() {
   if (hub_ == nullptr) return;
-  if (lost_) Attach(*hub_);
+  if (lost_) Watch();
   for (int i = 0; i < kPumpsMax && hub_->Pump(); ++i) {
   }
 }

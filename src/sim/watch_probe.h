@@ -31,6 +31,8 @@ class WatchProbe final : public coord::WatchSink {
   bool CanTake() const override { return ready_ || always_ready_; }
 
  private:
+  void Watch();
+
   SeededRandom random_;
   Judge judge_;
   coord::WatchHub* hub_ = nullptr;

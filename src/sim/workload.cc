@@ -11,6 +11,7 @@ namespace {
 // By which every request must have been answered: the members' own bound is 7 s by their clocks, pauses apart.
 constexpr std::uint64_t kAnsweredWithinNs = 25 * kSecond;
 constexpr std::uint64_t kAwayFromHomePermille = 250;
+constexpr std::uint64_t kBackOffMaxNs = 1'500 * kMillisecond;  // after a refusal
 
 std::optional<SeenValue> SeenIn(const std::vector<store::KeyValue>& kvs) {
   if (kvs.empty()) return std::nullopt;
@@ -117,10 +118,11 @@ void Workload::Next(Client& client) {
   Operation operation;
   operation.client = client.number;
   operation.key = random.Pick(keys());
+  const std::vector<Member*> members = cluster_.WithStanding(Standing::kMember);
+  const Member& home = cluster_.member(client.home);
+  if (home.standing() == Standing::kGone) client.home = random.Pick(members)->id();
   operation.member = client.home;
-  if (random.Chance(kAwayFromHomePermille) || !cluster_.member(client.home).running()) {
-    operation.member = ReplicaId(random.Between(1, cluster_.members().size()));
-  }
+  if (random.Chance(kAwayFromHomePermille) || !home.running()) operation.member = random.Pick(members)->id();
   Compare compare;
   const std::uint64_t draw = random.Below(1000);
   if (draw < options_.get_permille) {
@@ -136,8 +138,10 @@ void Workload::Next(Client& client) {
   }
   const std::uint64_t think = random.Below(options_.think_max_ns);
   const std::uint64_t timeout = random.Between(options_.timeout_min_ns, options_.timeout_max_ns);
-  const auto again = [this, &client, think](const Operation&) {
-    cluster_.scheduler().After(think, kSimulator, [this, &client] { Next(client); });
+  const std::uint64_t back_off = think + random.Below(kBackOffMaxNs);
+  const auto again = [this, &client, think, back_off](const Operation& done) {
+    const std::uint64_t wait = done.fate == OperationFate::kFailed ? back_off : think;
+    cluster_.scheduler().After(wait, kSimulator, [this, &client] { Next(client); });
   };
   if (!cluster_.member(operation.member).running()) return again(operation);  // connection refused: nothing was asked
   Begin(std::move(operation), compare, timeout, again);
@@ -183,16 +187,22 @@ void Workload::Send(std::size_t position, const Compare& compare, std::uint64_t 
 void Workload::SendGet(Member& member, std::size_t position, std::uint64_t deadline_ns) {
   member.group().ReadBarrier(deadline_ns, [this, position, &member](replica::Fate fate) {
     if (fate != replica::Fate::kApplied) return Answer(position, OperationFate::kFailed);
-    Operation& operation = history_[position];
-    const Result<coord::RangeResponse> found = member.machine().Range(RangeOf(operation.key));
-    if (!found.ok()) {
-      cluster_.monitor().Report("answered", "a plain read was refused: " + found.status().message());
-      return;
-    }
-    operation.seen = SeenIn(found->kvs);
-    operation.revision = member.machine().revision();
-    Answer(position, OperationFate::kGood);
+    member.machine().ReadRange(
+        RangeOf(history_[position].key),
+        [this, position, &member](const Result<coord::RangeResponse>& found) { AnswerGet(member, position, found); });
   });
+}
+
+void Workload::AnswerGet(Member& member, std::size_t position, const Result<coord::RangeResponse>& found) {
+  if (found.ok()) {
+    history_[position].seen = SeenIn(found->kvs);
+    history_[position].revision = member.machine().revision();
+    Answer(position, OperationFate::kGood);
+  } else if (found.status().code() == StatusCode::kUnavailable) {  // the disk failed
+    Answer(position, OperationFate::kFailed);
+  } else {
+    cluster_.monitor().Report("answered", "a plain read was refused: " + found.status().message());
+  }
 }
 
 void Workload::SendWrite(Member& member, std::size_t position, const Compare& compare, std::uint64_t deadline_ns) {

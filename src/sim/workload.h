@@ -65,6 +65,7 @@ class Workload {
   void Begin(Operation operation, Compare compare, std::uint64_t timeout_ns, Done done);
   void Send(std::size_t position, const Compare& compare, std::uint64_t timeout_ns);
   void SendGet(Member& member, std::size_t position, std::uint64_t deadline_ns);
+  void AnswerGet(Member& member, std::size_t position, const Result<coord::RangeResponse>& found);
   void SendWrite(Member& member, std::size_t position, const Compare& compare, std::uint64_t deadline_ns);
   void Answer(std::size_t position, OperationFate fate);
   void AnswerWrite(std::size_t position, const replica::ProposeResult& result);
