@@ -26,7 +26,9 @@ using Clock = std::chrono::steady_clock;
 constexpr int kMembers = 3;
 constexpr int kClients = 4;
 constexpr std::size_t kPointsOfATurn = 9;
-constexpr std::uint64_t kLifeMs = 8'000;               // for a life to come to its point
+constexpr std::uint64_t kLifeMs = 4'000;  // for a life to come to its point
+constexpr std::uint64_t kLastLifeMs = 300;
+constexpr int kWritesOfAll = 60;                       // of the log in a life of which all members die
 constexpr std::uint64_t kBehindBytes = 512 << 10;      // written while a member is away, so that it needs a snapshot
 constexpr auto kPatience = std::chrono::seconds(120);  // for what must come true on a busy machine
 constexpr auto kPause = std::chrono::milliseconds(10);
@@ -118,6 +120,10 @@ std::string Laboratory::Live(LabMember& victim, const std::string& point) {
     victim.Kill();
     return "";
   }
+  return Ended(victim, point);
+}
+
+std::string Laboratory::Ended(LabMember& victim, const std::string& point) {
   const std::optional<CutNote> note = victim.note();
   if (!note || !WIFSIGNALED(victim.exit_status()) || WTERMSIG(victim.exit_status()) != SIGKILL) {
     return Unexpected(
@@ -174,6 +180,29 @@ std::string Laboratory::Turn(LabMember& victim) {
     if (!wrong.empty()) return wrong;
   }
   victim.Start({"", 1, 0, options_.lying});
+  return WaitUntilEqual();
+}
+
+// All lose power while they write: what was acknowledged is then on the disks of two of them, or nowhere.
+std::string Laboratory::TurnOfAll() {
+  ++turns_;
+  static const std::vector<std::string> points{"log.write", "log.sync", "log.synced"};
+  std::vector<std::string> drawn;
+  for (const auto& member : members_) member->Kill();
+  for (const auto& member : members_) {
+    drawn.push_back(points[dice_() % points.size()]);
+    member->Start({drawn.back(), kWritesOfAll + static_cast<int>(dice_() % kWritesOfAll), dice_(), options_.lying});
+  }
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    // The last one may be left without a quorum, and so without anything to write.
+    if (!members_[i]->WaitForEnd(i == 0 ? kLifeMs : kLastLifeMs)) {
+      members_[i]->Kill();
+      continue;
+    }
+    std::string wrong = Ended(*members_[i], drawn[i]);
+    if (!wrong.empty()) return wrong;
+  }
+  for (const auto& member : members_) member->Start({"", 1, 0, options_.lying});
   return WaitUntilEqual();
 }
 
@@ -249,7 +278,7 @@ std::string Laboratory::Run() {
   load_ = std::make_unique<Load>(endpoints, kClients);
   wrong = WaitForBytes(kBehindBytes);
   while (wrong.empty() && killed_ < options_.kills) {
-    wrong = Turn(*members_[static_cast<std::size_t>(turns_) % kMembers]);
+    wrong = turns_ % 5 == 4 ? TurnOfAll() : Turn(*members_[static_cast<std::size_t>(turns_) % kMembers]);
   }
   if (wrong.empty()) wrong = End();
   load_->Stop();

@@ -3,7 +3,7 @@
 //
 // A turn is of one member: it dies at several points one life after the other (several of them while it catches up or
 // installs a snapshot), then lives without a plan until it has what the others have, and all three must have the same
-// hash. Thread rule: the main thread.
+// hash. In every fifth turn all three lose power together. Thread rule: the main thread.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +35,9 @@ class Laboratory {
  private:
   std::string FirstStarts();
   std::string Turn(LabMember& victim);
+  std::string TurnOfAll();
   std::string Live(LabMember& victim, const std::string& point);
+  std::string Ended(LabMember& victim, const std::string& point);
   // The points of a turn that have been used least, those that need a snapshot's installation apart.
   std::vector<std::string> Choose(bool installing);
   int Nth(const std::string& point);

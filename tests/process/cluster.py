@@ -50,9 +50,10 @@ class Member:
         self.data_dir = cluster.directory / self.name
         self.log = cluster.directory / f"{self.name}.log"
         self.process = None
+        self.binary = QUORATE
 
     def start(self, *extra):
-        command = [QUORATE, "serve", "--name", self.name, "--data-dir", str(self.data_dir), "--protocol", self.cluster.protocol,
+        command = [self.binary, "serve", "--name", self.name, "--data-dir", str(self.data_dir), "--protocol", self.cluster.protocol,
                    "--listen-etcd", self.etcd, "--listen-admin", self.admin, *extra]
         if self.cluster.size > 1:
             command += ["--initial-cluster", ",".join(f"{m.name}={m.peer}" for m in self.cluster.members)]

@@ -215,7 +215,8 @@ def what_lies_in_snapshots_is_not_believed():
         ground = Ground(cluster, other)
         copied(ground.template, ground.member.data_dir)
         folder = ground.member.data_dir / "snapshots"
-        for name, content in (("1234.snap", b"no snapshot"), ("99.snap", b""), ("77.part", b"half of one"), ("junk", b"?")):
+        for name, content in ((f"{1234:016x}.snap", b"no snapshot"), (f"{99:016x}.snap", b""),
+                              (f"{77:016x}.part", b"half of one"), ("junk", b"?")):
             (folder / name).write_bytes(content)
         ground.member.start()
         ground.all_there()
