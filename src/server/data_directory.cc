@@ -193,7 +193,11 @@ Status DataDirectory::Load(ServeConfig* config) {
   }
   if (!cluster_.cluster) SetIdentitiesOfVersionOne(&cluster_, config->name);
   const Member* self = Find(cluster_.members, cluster_.self);
-  if (self == nullptr || self->name != config->name) {
+  if (self != nullptr && self->name != config->name) {
+    return Status::FailedPrecondition("the data directory " + path_ + " belongs to member " + self->name + ", not to " +
+                                      config->name + ": check --name and --data-dir");
+  }
+  if (self == nullptr) {
     return Status::FailedPrecondition("the data directory " + path_ + " belongs to a cluster without a member called " +
                                       config->name + ": check --name and --data-dir");
   }

@@ -74,7 +74,7 @@ def another_members_directory_is_refused():
             member.kill(signal.SIGTERM)
         shutil.rmtree(first.data_dir)
         shutil.copytree(second.data_dir, first.data_dir)
-        refused(first, "wal")
+        refused(first, "belongs to member n2, not to n1", "--data-dir")
 
 
 def another_clusters_directory_is_refused():
@@ -85,6 +85,29 @@ def another_clusters_directory_is_refused():
         shutil.rmtree(member.data_dir / "wal")
         shutil.copytree(lone.data_dir / "wal", member.data_dir / "wal")
         refused(member, "cluster")
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return (crc ^ 0xFFFFFFFF).to_bytes(4, "little")
+
+
+def a_newer_format_is_named_and_not_called_damage():
+    with Cluster(1) as cluster:
+        member = cluster.members[0]
+        member.kill(signal.SIGTERM)
+        for name, at, newer in (("cluster", 7, b"9"), ("wal/identity", 8, b"\x63")):
+            path = member.data_dir / name
+            keep = path.read_bytes()
+            content = keep[:at] + newer + keep[at + 1:-4]
+            path.write_bytes(content + crc32c(content))
+            text = refused(member, name, "newer")
+            assert "damaged" not in text, text
+            path.write_bytes(keep)
 
 
 def a_missing_segment_identity_or_member_list_is_refused():
@@ -157,6 +180,7 @@ if __name__ == "__main__":
          a_flipped_bit_in_the_middle_of_the_log_is_refused_with_file_and_offset,
          another_members_directory_is_refused,
          another_clusters_directory_is_refused,
+         a_newer_format_is_named_and_not_called_damage,
          a_missing_segment_identity_or_member_list_is_refused,
          a_member_that_comes_back_empty_under_its_old_id_is_refused,
          a_log_that_has_gone_is_not_started_anew,
