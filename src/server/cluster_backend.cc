@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "consensus/quorum/quorum.h"
 
 namespace quorate::server {
 namespace {
@@ -28,6 +29,15 @@ Status FromFate(replica::Fate fate) {
       return Status::FailedPrecondition("etcdserver: the change is not possible now");
   }
   return Status::Internal("no such fate");
+}
+
+constexpr std::uint64_t kGoneTurnNs = 20'000'000;
+constexpr int kGoneTurnsMax = 200;  // four seconds, within the clients' patience
+
+ReplicaId LeavingMember(const coord::CommandBody& body) {
+  if (const auto* remove = std::get_if<coord::RemoveMember>(&body)) return remove->id;
+  if (const auto* replace = std::get_if<coord::ReplaceMember>(&body)) return replace->old_id;
+  return {};
 }
 
 // Ids of downloads and of what the group sends to members come from the same maker.
@@ -83,6 +93,12 @@ void ClusterBackend::Propose(const coord::RequestContext& context, coord::Comman
   if (!refused.ok()) {
     return executor_.Post([done = std::move(done), refused = std::move(refused)] { done(refused); });
   }
+  if (const ReplicaId leaving = LeavingMember(command.body); leaving && leaving != self_) {
+    done = [this, leaving, done = std::move(done)](Result<coord::CommandOutcome> outcome) {
+      if (!outcome.ok() || !outcome->status.ok()) return done(std::move(outcome));
+      WhenGone(leaving, kGoneTurnsMax, [done, outcome = std::move(outcome)]() mutable { done(std::move(outcome)); });
+    };
+  }
   const std::uint64_t cost = quota_bytes_ == 0 ? 0 : coord::SpaceCost(command.body);
   if (cost == 0) return Submit(context, std::move(command), std::move(done));
   // As etcd: whoever meets the limit raises the alarm, and the request that met it is refused.
@@ -91,6 +107,18 @@ void ClusterBackend::Propose(const coord::RequestContext& context, coord::Comman
     if (outcome.ok() && outcome->status.ok() && OverQuota(0)) RaiseNoSpace([] {});  // several passed at once
     done(std::move(outcome));
   });
+}
+
+// As etcd's answer does, this one means that the member's vote is needed no more: whoever reads it may stop the
+// process.
+void ClusterBackend::WhenGone(ReplicaId member, int turns, std::function<void()> done) {
+  const consensus::Membership& now = group_.membership();
+  const bool gone = now.outgoing.empty() && !consensus::IsVoter(now, member);
+  if (gone || turns == 0) return done();
+  executor_.After(kGoneTurnNs,
+                  [this, member, turns, done = std::move(done), alive = std::weak_ptr<const bool>(alive_)]() mutable {
+                    if (!alive.expired()) WhenGone(member, turns - 1, std::move(done));
+                  });
 }
 
 bool ClusterBackend::OverQuota(std::uint64_t cost) const {

@@ -57,6 +57,7 @@ class ClusterBackend final : public coord::Backend {
   Status CheckCanGrow(const std::vector<coord::MemberInfo>& members, ReplicaId leaving) const;
   Status CheckCanRemove(const std::vector<coord::MemberInfo>& members, ReplicaId leaving) const;
   Status CheckCanPromote(const std::vector<coord::MemberInfo>& members, ReplicaId learner) const;
+  void WhenGone(ReplicaId member, int turns, std::function<void()> done);
   bool Leads() const;
   bool OverQuota(std::uint64_t cost) const;
   void RaiseNoSpace(std::function<void()> done);
@@ -71,6 +72,7 @@ class ClusterBackend final : public coord::Backend {
   env::Executor& executor_;
   const Surroundings surroundings_;
   bool raising_ = false;
+  std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
 };
 
 }  // namespace quorate::server
