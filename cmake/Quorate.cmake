@@ -17,6 +17,25 @@ if(CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${CCACHE})
 endif()
 
+# Abseil's containers, from the static libraries that lie beside the shared ones which Debian's package names: the server
+# is one file to copy.
+macro(quorate_find_abseil)
+  find_package(absl REQUIRED)
+  get_directory_property(imported IMPORTED_TARGETS)
+  foreach(target ${imported})
+    get_target_property(type ${target} TYPE)
+    if(target MATCHES "^absl::" AND type STREQUAL "SHARED_LIBRARY")
+      foreach(configuration "" _NONE _RELEASE)
+        get_target_property(library ${target} IMPORTED_LOCATION${configuration})
+        if(library)
+          string(REGEX REPLACE "\\.so(\\.[0-9.]+)?$" ".a" library ${library})
+          set_target_properties(${target} PROPERTIES IMPORTED_LOCATION${configuration} ${library})
+        endif()
+      endforeach()
+    endif()
+  endforeach()
+endmacro()
+
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 
