@@ -6,6 +6,7 @@ LONG_OUTPUT_BYTES = 64 << 10  # longer ones are kept as size and digest: a failu
 
 # (pattern, replacement, reason); applied in this order to stdout and stderr.
 MASKS = [
+    (r"^Member +", "Member ", "an id is padded to sixteen places"),
     (r'"(cluster_id)":\d+', r'"\1":CLUSTER', "cluster ids come from the initial cluster and token, each server by its own rule"),
     (r'"(member_id)":\d+', r'"\1":MEMBER', "member ids likewise; and on three nodes another member may answer"),
     (r'"(raft_term|raftTerm)":\d+', r'"\1":TERM', "how many elections it took"),

@@ -98,11 +98,13 @@ class Cluster:
         return self
 
     def __exit__(self, kind, *_):
+        ended = {member.name: member.process.poll() for member in self.members if member.process}
         for member in self.members:
             if member.process and member.process.poll() is None:
                 member.process.kill()
                 member.process.wait()
         if kind:
+            print(f"---- exit statuses: {ended}", file=sys.stderr)
             for member in self.members:
                 if member.log.exists():
                     print(f"---- the end of {member.name}'s log", *member.log_text().splitlines()[-15:], sep="\n", file=sys.stderr)

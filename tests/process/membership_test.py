@@ -1,190 +1,265 @@
 #!/usr/bin/env python3
-"""Members of real clusters come and go under load; a full disk refuses and recovers.
+"""Members come and go while clients write: nothing acknowledged is lost, and whatever cannot be done says why and changes nothing.
 
-The checker is `quorate bench availability`: every acknowledged write is read back at the end.
+The checker is `quorate bench availability`, as in kill_test.py.
 """
 import json
-import os
-import pathlib
 import signal
 import subprocess
-import tempfile
+import time
 
-from cluster import QUORATE, Cluster, free_ports, run, wait_for
+from cluster import PATIENCE_SECONDS, QUORATE, Cluster, Member, free_ports, run, wait_for
+from kill_test import Load
 
 
-class GrowingCluster(Cluster):
-    """Ports and directories for `size` members, of which only the first begins; the others join."""
+class Growing(Cluster):
+    """A cluster that starts as one member with a peer address, and takes others in."""
 
-    def __init__(self, size):
+    def __init__(self, size=1):
         super().__init__(size, start=False)
-        self.size = 1  # a member's start adds no list of members by itself
-        self.running = []
+        self.gone = []
 
-    def begin(self):
-        first = self.members[0]
-        self.running.append(first.start("--listen-peer", first.peer, "--initial-cluster", f"{first.name}={first.peer}"))
-        wait_for("the first member to be healthy", first.healthy)
-        # Members are entered in the table when the feature level rises, right after the first leader.
-        wait_for("the first member to be in the table", lambda: "feature level 2" in first.log_text())
+    def __enter__(self):
+        if self.size == 1:
+            self.members[0].start("--listen-peer", self.members[0].peer, "--advertise-peer", self.members[0].peer)
+        else:
+            for member in self.members:
+                member.start()
+        self.wait_healthy()
+        self.cli("kv", "put", "a", "something to hash")
+        wait_for("members that can be changed", lambda: self.member("promote", "0").stderr.count("member not found"))
+        return self
 
-    def join(self, member):
-        known = ",".join(f"{m.name}={m.peer}" for m in self.running)
-        self.running.append(member.start("--join", "--listen-peer", member.peer, "--initial-cluster", known))
-        wait_for(f"{member.name} to be healthy", member.healthy)
+    def __exit__(self, *arguments):
+        self.members += self.gone
+        super().__exit__(*arguments)
 
-    def add(self, member):
-        self.quorate("member", "add", member.name, "--peer", member.peer)
-        self.join(member)
-        self.wait_voter(member)
+    def cli(self, *arguments, endpoints=None):
+        return subprocess.run([QUORATE, *arguments, "--endpoints", endpoints or self.endpoints], capture_output=True, text=True,
+                              timeout=PATIENCE_SECONDS)
 
-    def remove(self, member):
-        self.running.remove(member)
-        self.quorate("member", "remove", member.name)
-        if member.process.poll() is None:
-            member.kill()
+    def member(self, *arguments, endpoints=None):
+        return self.cli("member", *arguments, endpoints=endpoints)
 
-    def quorate(self, *arguments, check=True):
-        done = subprocess.run([QUORATE, *arguments, "--endpoints", ",".join(m.etcd for m in self.running)], text=True,
-                              capture_output=True, timeout=120)
-        if check and done.returncode != 0:
-            raise AssertionError(f"quorate {' '.join(arguments)}: {done.stderr.strip()}")
-        return done
+    def must(self, *arguments, endpoints=None):
+        """A member command that is tried again while the cluster is not healthy enough for it."""
+        def attempt():
+            done = self.member(*arguments, endpoints=endpoints)
+            if done.returncode == 0:
+                return done
+            assert "unhealthy cluster" in done.stderr or "not enough started" in done.stderr, done.stderr
+            return None
+        return wait_for(f"member {' '.join(arguments)}", attempt)
+
+    def new_member(self):
+        member = Member(self, 0, free_ports(3))
+        member.name = f"n{len(self.members) + len(self.gone) + 1}"
+        member.data_dir = self.directory / member.name
+        member.log = self.directory / f"{member.name}.log"
+        return member
+
+    def start_joiner(self, member):
+        command = [QUORATE, "serve", "--join", "--name", member.name, "--data-dir", str(member.data_dir), "--listen-peer", member.peer,
+                   "--listen-etcd", member.etcd, "--listen-admin", member.admin,
+                   "--initial-cluster", ",".join(f"{m.name}={m.peer}" for m in self.members if m is not member)]
+        with open(member.log, "ab") as log:
+            member.process = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def restart(self, member):
+        """Without a word about the others: the data directory knows."""
+        command = [QUORATE, "serve", "--name", member.name, "--data-dir", str(member.data_dir), "--listen-etcd", member.etcd,
+                   "--listen-admin", member.admin, "--listen-peer", member.peer]
+        with open(member.log, "ab") as log:
+            member.process = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def grow(self):
+        member = self.new_member()
+        self.must("add", member.name, "--peer", member.peer)
+        self.start_joiner(member)
+        self.members.append(member)
+        wait_for(f"{member.name} to vote", lambda: member.healthy() and not self.status(member)["learner"] and member.name in self.listed())
+        return member
+
+    def shrink(self, member):
+        rest = [m for m in self.members if m is not member]
+        self.must("remove", member.name, endpoints=",".join(m.etcd for m in rest))
+        member.process.wait(timeout=PATIENCE_SECONDS)  # it notices by itself
+        assert "was removed from the cluster" in member.log_text(), member.log_text()
+        self.members.remove(member)
+        self.gone.append(member)
+
+    def status(self, member):
+        return json.loads(self.cli("status", "--json", endpoints=member.etcd).stdout.splitlines()[-1])
+
+    def leader(self):
+        return wait_for("a leader", lambda: next((m for m in self.members if self.status(m).get("is_leader")), None))
 
     def listed(self):
-        out = self.quorate("member", "list", "--json").stdout
-        return [json.loads(line) for line in out.splitlines()]
-
-    def wait_voter(self, member):
-        """Its vote counts: leadership can be handed to it, which only a voter can take."""
-        wait_for(f"{member.name} to be listed as started",
-                 lambda: any(member.name in json.dumps(line) and member.etcd in json.dumps(line) for line in self.listed()))
-
-    def wait_same(self):
-        endpoints = ",".join(m.etcd for m in self.running)
-
-        def same():
-            out = json.loads(self.etcdctl("endpoint", "hashkv", "-w", "json", endpoints=endpoints).stdout)
-            seen = {(e["HashKV"]["header"]["revision"], e["HashKV"]["hash"]) for e in out}
-            return len(out) == len(self.running) and len(seen) == 1
-        wait_for("all members to have the same hash", same)
-
-    def load(self, seconds):
-        return subprocess.Popen([QUORATE, "bench", "availability", "--endpoints", self.running[0].etcd, "--seconds", str(seconds),
-                                 "--rate", "200", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return sorted(line["name"] for line in map(json.loads, self.member("list", "--json").stdout.splitlines()))
 
 
-def finish(load):
-    out, err = load.communicate(timeout=300)
-    assert load.returncode == 0, f"bench availability exited {load.returncode}: {out} {err}"
-    report = json.loads(out.strip().splitlines()[-1])
-    assert report["lost"] == 0 and report["stale"] == 0 and report["acked"] > 0, report
-    return report
-
-
-def one_grows_to_five_and_back_to_one_under_load():
-    with GrowingCluster(5) as cluster:
-        cluster.begin()
-        load = cluster.load(15)
-        for member in cluster.members[1:]:
-            cluster.add(member)
-        assert len(cluster.listed()) == 5
-        cluster.wait_same()
-        for member in reversed(cluster.members[1:]):
-            cluster.remove(member)
-        report = finish(load)
-        assert len(cluster.listed()) == 1
+def from_one_to_five_and_back_under_load():
+    with Growing() as cluster:
+        load = Load(cluster, 60)  # on the first member, which stays
+        first = cluster.members[0]
+        for _ in range(4):
+            cluster.grow()
+        assert cluster.listed() == ["n1", "n2", "n3", "n4", "n5"], cluster.listed()
+        cluster.wait_equal_hashes()
+        for member in [m for m in cluster.members if m is not first]:
+            cluster.shrink(member)
+        report = load.finish()
+        assert cluster.listed() == ["n1"]
         print(f"      {report['acked']} writes acknowledged, longest gap {report['longest_gap_ms']:.0f} ms")
 
 
-def a_dead_member_is_replaced_in_one_command():
-    with GrowingCluster(4) as cluster:
-        cluster.begin()
-        cluster.add(cluster.members[1])
-        cluster.add(cluster.members[2])
-        dead, fresh = cluster.members[2], cluster.members[3]
-        cluster.etcdctl("put", "before", "the loss", endpoints=cluster.running[0].etcd)
-        dead.kill()
-        cluster.running.remove(dead)
-        cluster.quorate("member", "replace", dead.name, fresh.name, "--peer", fresh.peer)
-        cluster.join(fresh)
-        cluster.wait_same()
-        assert cluster.etcdctl("get", "before", "--print-value-only", endpoints=fresh.etcd).stdout.strip() == "the loss"
+def a_dead_member_is_replaced_in_one_command_under_load():
+    with Growing(3) as cluster:
+        victim = next(m for m in cluster.members if m is not cluster.leader())
+        alive = [m for m in cluster.members if m is not victim]
+        endpoints = ",".join(m.etcd for m in alive)
+        victim.kill()
+        cluster.members.remove(victim)
+        cluster.gone.append(victim)
+        load = Load(cluster, 15)
+        new = cluster.new_member()
+        new.peer = victim.peer  # on the same machine, with an empty disk
+        answer = json.loads(cluster.must("replace", victim.name, new.name, "--peer", new.peer, "--json", endpoints=endpoints).stdout)
+        assert answer["serve"].startswith(f"quorate serve --join --name {new.name} "), answer
+        cluster.start_joiner(new)
+        cluster.members.append(new)
+        wait_for("the new member to vote", lambda: new.healthy() and not cluster.status(new)["learner"])
+        load.finish()
+        cluster.wait_equal_hashes()
+        # The old one comes back: it is told that it is none any more, and disturbs nobody.
+        victim.peer = f"127.0.0.1:{free_ports(1)[0]}"
+        cluster.restart(victim)
+        victim.process.wait(timeout=PATIENCE_SECONDS)
+        assert "was removed from the cluster" in victim.log_text(), victim.log_text()
+        # The new one is a full member: with another one down there is still a quorum.
+        alive[0].kill()
+        wait_for("a write", lambda: cluster.cli("kv", "put", "a", "b", endpoints=alive[1].etcd).returncode == 0)
 
 
-def what_would_break_a_cluster_is_refused():
-    with GrowingCluster(3) as cluster:
-        cluster.begin()
-        first, second, third = cluster.members
-        cluster.add(second)
-        again = cluster.quorate("member", "add", "n9", "--peer", second.peer, check=False)
-        assert again.returncode != 0 and "Peer URLs already exists" in again.stderr, again.stderr
-        stranger = third.start("--join", "--listen-peer", third.peer, "--initial-cluster", f"{first.name}={first.peer}")
-        wait_for("the stranger to be refused", lambda: stranger.process.poll() is not None)
-        assert stranger.process.returncode != 0 and "member add" in third.log_text(), third.log_text()
+def the_leader_is_removed():
+    with Growing(3) as cluster:
+        leader = cluster.leader()
+        cluster.shrink(leader)
+        cluster.wait_healthy()
+        assert len(cluster.listed()) == 2
+        cluster.wait_equal_hashes()
 
 
-def leadership_is_handed_over_on_sigterm():
-    with Cluster(3) as cluster:
-        def leader():
-            out = json.loads(cluster.etcdctl("endpoint", "status", "-w", "json").stdout)
-            return next((e["Endpoint"] for e in out if e["Status"]["leader"] == e["Status"]["header"]["member_id"]), None)
-        old = next(m for m in cluster.members if m.etcd == wait_for("a leader", leader))
-        old.kill(signal.SIGTERM)
-        assert old.process.returncode == 0 and "handing leadership over" in old.log_text(), old.log_text()
-        rest = ",".join(m.etcd for m in cluster.members if m is not old)
-        cluster.etcdctl("put", "after", "the handover", endpoints=rest)
+def members_survive_a_restart_and_their_addresses_may_change():
+    with Growing() as cluster:
+        cluster.grow()
+        cluster.grow()
+        moved = cluster.members[2]
+        moved.kill()
+        moved.peer = f"127.0.0.1:{free_ports(1)[0]}"
+        done = cluster.member("update", moved.name, "--peer", moved.peer)
+        assert done.returncode == 0, done.stderr
+        for member in cluster.members[:2]:
+            member.kill()
+        for member in cluster.members:
+            cluster.restart(member)
+        cluster.wait_healthy()
+        assert cluster.listed() == ["n1", "n2", "n3"]
+        cluster.wait_equal_hashes()
 
 
-def a_full_disk_refuses_writes_loses_nothing_and_recovers():
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="quorate-full-"))
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=150m", "tmpfs", str(directory)], capture_output=True)
-    if mounted.returncode != 0:
-        print("      cannot mount a small file system here: not run")
-        os.rmdir(directory)
-        return
-    etcd = f"127.0.0.1:{free_ports(1)[0]}"
-    process = None
-    try:
-        with open(directory / "log", "wb") as log:
-            process = subprocess.Popen([QUORATE, "serve", "--data-dir", str(directory / "data"), "--listen-etcd", etcd],
-                                       stdout=log, stderr=log)
+def what_cannot_be_done_says_why():
+    with Growing(3) as cluster:
+        stranger = cluster.new_member()
+        cluster.start_joiner(stranger)
+        stranger.process.wait(timeout=PATIENCE_SECONDS)
+        assert f"run quorate member add {stranger.name} --peer {stranger.peer} first" in stranger.log_text(), stranger.log_text()
+        before = cluster.listed()
 
-        def put(key, value):
-            return subprocess.run([QUORATE, "kv", "put", key, value, "--endpoints", etcd], text=True, capture_output=True, timeout=120)
-        wait_for("a first write", lambda: put("before", "kept").returncode == 0)
-        subprocess.run(["dd", "if=/dev/zero", f"of={directory / 'filler'}", "bs=1M"], capture_output=True)
-        written = []
+        def refused(text, *arguments):
+            done = cluster.member(*arguments)
+            assert done.returncode == 1 and text in done.stderr, (arguments, done.stderr)
 
-        def full():
-            done = put(f"k{len(written)}", "x" * 60000)
-            if done.returncode == 0:
-                written.append(f"k{len(written)}")
-                return False
-            assert "the disk is full" in done.stderr, done.stderr
-            return True
-        wait_for("a write to be refused", full)
-        os.remove(directory / "filler")
-        wait_for("writes again", lambda: put("after", "kept").returncode == 0)
-        process.kill()
-        process.wait()
-        with open(directory / "log", "ab") as log:
-            process = subprocess.Popen([QUORATE, "serve", "--data-dir", str(directory / "data"), "--listen-etcd", etcd],
-                                       stdout=log, stderr=log)
+        refused("Peer URLs already exists", "add", "n9", "--peer", cluster.members[0].peer)
+        refused("member not found", "remove", "1234")
+        refused("no member is called nobody", "remove", "nobody")
+        refused("can only promote a learner member", "promote", "n1")
+        refused("given member URLs are invalid", "add", "n9", "--peer", "nowhere")
+        assert cluster.listed() == before
+        joiner = cluster.new_member()
+        assert cluster.member("add", joiner.name, "--peer", joiner.peer, "--learner").returncode == 0
+        refused("Peer URLs already exists", "add", joiner.name, "--peer", joiner.peer)
+        refused("too many learner members", "add", "n9", "--peer", "127.0.0.1:9", "--learner")
+        learner = next(json.loads(line) for line in cluster.member("list", "--json").stdout.splitlines() if json.loads(line)["learner"])
+        refused("in sync with leader", "promote", learner["id"])
+        cluster.start_joiner(joiner)
+        cluster.members.append(joiner)
+        wait_for("the learner to have started", lambda: joiner.name in cluster.listed())
+        assert cluster.status(joiner)["learner"]
+        assert "rpc not supported for learner" in cluster.cli("kv", "get", "a", endpoints=joiner.etcd).stderr
+        wait_for("the learner to be promoted", lambda: cluster.member("promote", joiner.name).returncode == 0)
+        wait_for("the learner to vote", lambda: not cluster.status(joiner)["learner"])
 
-        def get(key):
-            done = subprocess.run([QUORATE, "kv", "get", key, "--json", "--endpoints", etcd], text=True, capture_output=True, timeout=120)
-            return done.returncode == 0 and key in done.stdout
-        for key in ["before", "after", *written]:
-            wait_for(f"{key} to be there", lambda key=key: get(key))
-    finally:
-        if process and process.poll() is None:
-            process.kill()
-            process.wait()
-        subprocess.run(["umount", str(directory)], check=False)
-        os.rmdir(directory)
+
+def without_a_quorum_nothing_is_removed():
+    with Growing(3) as cluster:
+        leader = cluster.leader()
+        others = [m for m in cluster.members if m is not leader]
+        others[0].kill()
+        # Two are left of three: a working one may not go.
+        wait_for("the loss to be noticed", lambda: "unhealthy cluster" in cluster.member("remove", others[1].name, endpoints=leader.etcd).stderr)
+        others[1].kill()
+        done = cluster.member("remove", others[0].name, "--timeout", "8", endpoints=leader.etcd)
+        assert done.returncode != 0, "removed without a quorum"
+        for member in others:
+            member.start()
+        cluster.wait_healthy()
+        cluster.wait_equal_hashes()
+
+
+def leadership_is_moved_and_handed_over_on_sigterm():
+    with Growing(3) as cluster:
+        target = next(m for m in cluster.members if m is not cluster.leader())
+        done = cluster.cli("move-leader", target.name)
+        assert done.returncode == 0, done.stderr
+        assert cluster.status(target)["is_leader"]
+        gaps = []
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            leader = cluster.leader()
+            load = Load(cluster, 8)
+            time.sleep(3)
+            leader.kill(how)
+            gaps.append(load.finish()["longest_gap_ms"])
+            leader.start()
+            cluster.wait_healthy()
+        print(f"      longest gap {gaps[0]:.0f} ms after SIGTERM, {gaps[1]:.0f} ms after SIGKILL")
+
+
+def a_full_keyspace_refuses_writes_until_it_is_disarmed():
+    with Cluster(1, start=False) as cluster:
+        member = cluster.members[0].start("--quota-backend-bytes", "100000")
+        cluster.wait_healthy()
+        wait_for("alarms", lambda: cluster.etcdctl("alarm", "list", check=False).returncode == 0)
+
+        def put(key):
+            return cluster.etcdctl("put", key, "v" * 1000, check=False)
+
+        refusal = wait_for("the quota to be met", lambda: next((done for i in range(200) if (done := put(f"k{i}")).returncode), None))
+        assert "etcdserver: mvcc: database space exceeded" in refusal.stderr, refusal.stderr
+        assert "alarm:NOSPACE" in cluster.etcdctl("alarm", "list").stdout
+        revision = json.loads(cluster.etcdctl("get", "k0", "-w", "json").stdout)["header"]["revision"]
+        member.kill()
+        member.start("--quota-backend-bytes", "100000")
+        wait_for("the member", lambda: cluster.etcdctl("get", "k0", check=False).returncode == 0)
+        assert "alarm:NOSPACE" in cluster.etcdctl("alarm", "list").stdout, "the alarm was forgotten"
+        assert put("k0").returncode != 0
+        assert cluster.etcdctl("del", "k", "--prefix").stdout.strip() != "0"
+        cluster.etcdctl("compaction", str(revision + 1))
+        cluster.etcdctl("alarm", "disarm")
+        wait_for("a write", lambda: put("k0").returncode == 0)
 
 
 if __name__ == "__main__":
-    run([one_grows_to_five_and_back_to_one_under_load, a_dead_member_is_replaced_in_one_command, what_would_break_a_cluster_is_refused,
-         leadership_is_handed_over_on_sigterm, a_full_disk_refuses_writes_loses_nothing_and_recovers])
+    run([from_one_to_five_and_back_under_load, a_dead_member_is_replaced_in_one_command_under_load, the_leader_is_removed,
+         members_survive_a_restart_and_their_addresses_may_change, what_cannot_be_done_says_why, without_a_quorum_nothing_is_removed,
+         leadership_is_moved_and_handed_over_on_sigterm, a_full_keyspace_refuses_writes_until_it_is_disarmed])
