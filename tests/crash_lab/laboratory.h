@@ -33,6 +33,7 @@ class Laboratory {
   std::string Run();
 
  private:
+  bool Enough() const;
   std::string FirstStarts();
   std::string Turn(LabMember& victim);
   std::string TurnOfAll();
