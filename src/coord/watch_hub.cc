@@ -25,16 +25,7 @@ void AppliedWatchHub::Rebase(store::Mvcc& mvcc) {
   disk_.under_way = false;
   disk_.history.reset();
   disk_.previous.reset();
-  const Revision position = delivered_ + 1;
-  delivered_ = mvcc.revision();
-  queue_.clear();
-  queued_events_ = 0;
-  for (auto& [handle, watch] : watches_) {
-    if (watch.where != Where::kSynced || watch.next > delivered_) continue;
-    TakeOut(&watch);
-    watch.next = std::max(watch.next, position);
-    PlaceByPosition(&watch);
-  }
+  SkipTo(mvcc.revision());
 }
 
 void AppliedWatchHub::OnApplied(Revision revision, std::vector<store::Event> events) {
@@ -151,8 +142,13 @@ void AppliedWatchHub::DispatchQueue() {
 
 // Nobody pumps as fast as entries are applied: whoever was up to date reads the rest from history instead.
 void AppliedWatchHub::DropQueue() {
+  SkipTo(queue_.back().revision);
+}
+
+// Everybody who was up to date is behind now, by what lies between.
+void AppliedWatchHub::SkipTo(Revision revision) {
   const Revision position = delivered_ + 1;
-  delivered_ = queue_.back().revision;
+  delivered_ = revision;
   queue_.clear();
   queued_events_ = 0;
   for (auto& [handle, watch] : watches_) {

@@ -82,6 +82,7 @@ class AppliedWatchHub final : public WatchHub {
   void Forget(std::map<WatchHandle, Placed>::iterator watch);
   void DispatchQueue();
   void DropQueue();
+  void SkipTo(Revision revision);
   void CatchUp();
   // The next part of history for the watch that is furthest behind. Nothing: it is being read.
   std::optional<store::HistoryChunk> NextHistory();

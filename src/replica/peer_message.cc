@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "base/codec.h"
+#include "consensus/meta_codec.h"
 
 namespace quorate::replica {
 namespace {
@@ -23,16 +24,6 @@ consensus::Origin GetOrigin(Reader& r) {
   return origin;
 }
 
-void PutReplicas(const std::vector<ReplicaId>& replicas, Writer& w) {
-  w.PutVarint(replicas.size());
-  for (const ReplicaId id : replicas) w.PutId(id);
-}
-std::vector<ReplicaId> GetReplicas(Reader& r) {
-  std::vector<ReplicaId> replicas(r.GetCount());
-  for (ReplicaId& id : replicas) id = r.GetId<ReplicaId>();
-  return replicas;
-}
-
 struct BodyEncoder {
   Writer& w;
   void operator()(const CoreMessage& m) const {
@@ -47,8 +38,8 @@ struct BodyEncoder {
   void operator()(const ForwardedChange& m) const {
     w.Put8(kForwardChange);
     PutOrigin(m.origin, w);
-    PutReplicas(m.target.voters, w);
-    PutReplicas(m.target.learners, w);
+    consensus::PutReplicas(m.target.voters, &w);
+    consensus::PutReplicas(m.target.learners, &w);
   }
   void operator()(const ProposalRefused& m) const {
     w.Put8(kRefused);
@@ -87,8 +78,8 @@ std::optional<PeerMessage> DecodeBody(Reader& r, const Bytes& frame) {
     case kForwardChange: {
       ForwardedChange m;
       m.origin = GetOrigin(r);
-      m.target.voters = GetReplicas(r);
-      m.target.learners = GetReplicas(r);
+      m.target.voters = consensus::GetReplicas(&r);
+      m.target.learners = consensus::GetReplicas(&r);
       if (!r.Done()) return std::nullopt;
       return m;
     }

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/codec.h"
 #include "base/crc32c.h"
+#include "consensus/meta_codec.h"
 
 namespace quorate::replica {
 namespace {
@@ -22,17 +23,6 @@ constexpr std::size_t kChunkHeaderBytes = 12;  // magic, version, type, length o
 constexpr std::uint32_t kHeaderBytesMax = 1 << 20;
 constexpr std::uint32_t kChunkBodyBytesMax = 256 << 20;  // one row of the largest request, with room to spare
 constexpr std::size_t kEndBodyBytesMin = 16;             // count of rows, length of the file
-
-void PutReplicas(const std::vector<ReplicaId>& replicas, Writer* w) {
-  w->PutVarint(replicas.size());
-  for (const ReplicaId replica : replicas) w->PutId(replica);
-}
-
-std::vector<ReplicaId> GetReplicas(Reader* r) {
-  std::vector<ReplicaId> replicas(r->GetCount());
-  for (ReplicaId& replica : replicas) replica = r->GetId<ReplicaId>();
-  return replicas;
-}
 
 std::string SealChunk(ChunkType type, std::string_view body) {
   Writer w(kChunkHeaderBytes + body.size());
@@ -107,13 +97,7 @@ std::string EncodeSnapshotHeader(const SnapshotHeader& header) {
   Writer fields;
   fields.PutId(header.cluster);
   fields.PutId(header.group);
-  fields.PutVarint(header.meta.id);
-  fields.PutId(header.meta.last);
-  fields.PutVarint(header.meta.ballot.number);
-  fields.PutId(header.meta.ballot.owner);
-  PutReplicas(header.meta.members.voters, &fields);
-  PutReplicas(header.meta.members.outgoing, &fields);
-  PutReplicas(header.meta.members.learners, &fields);
+  consensus::PutSnapshotMeta(header.meta, &fields);
   fields.PutVarint(static_cast<std::uint64_t>(header.revision));
   fields.PutVarint(header.feature_level);
   fields.Put64(header.state_hash);
@@ -244,13 +228,7 @@ Result<bool> SnapshotReader::ParseHeader() {
   SnapshotHeader header;
   header.cluster = r.GetId<ClusterId>();
   header.group = r.GetId<GroupId>();
-  header.meta.id = r.GetVarint();
-  header.meta.last = r.GetId<LogIndex>();
-  header.meta.ballot.number = r.GetVarint();
-  header.meta.ballot.owner = r.GetId<ReplicaId>();
-  header.meta.members.voters = GetReplicas(&r);
-  header.meta.members.outgoing = GetReplicas(&r);
-  header.meta.members.learners = GetReplicas(&r);
+  header.meta = consensus::GetSnapshotMeta(&r);
   header.revision = static_cast<Revision>(r.GetVarint());
   header.feature_level = r.GetVarint();
   header.state_hash = r.Get64();

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/codec.h"
+#include "consensus/meta_codec.h"
 
 namespace quorate::replica {
 namespace {
@@ -17,29 +18,12 @@ enum Kind : std::uint8_t {
   kStopped = 7,
 };
 
-void PutReplicas(const std::vector<ReplicaId>& replicas, Writer* w) {
-  w->PutVarint(replicas.size());
-  for (const ReplicaId replica : replicas) w->PutId(replica);
-}
-
-std::vector<ReplicaId> GetReplicas(Reader* r) {
-  std::vector<ReplicaId> replicas(r->GetCount());
-  for (ReplicaId& replica : replicas) replica = r->GetId<ReplicaId>();
-  return replicas;
-}
-
 struct Encoder {
   Writer& w;
   void operator()(const SnapshotWanted&) const { w.Put8(kWanted); }
   void operator()(const SnapshotOffer& m) const {
     w.Put8(kOffer);
-    w.PutVarint(m.meta.id);
-    w.PutId(m.meta.last);
-    w.PutVarint(m.meta.ballot.number);
-    w.PutId(m.meta.ballot.owner);
-    PutReplicas(m.meta.members.voters, &w);
-    PutReplicas(m.meta.members.outgoing, &w);
-    PutReplicas(m.meta.members.learners, &w);
+    consensus::PutSnapshotMeta(m.meta, &w);
     w.PutVarint(m.ballot);
     w.PutVarint(m.size_bytes);
     w.PutBool(m.wanted);
@@ -76,13 +60,7 @@ struct Encoder {
 
 SnapshotOffer DecodeOffer(Reader* r) {
   SnapshotOffer m;
-  m.meta.id = r->GetVarint();
-  m.meta.last = r->GetId<LogIndex>();
-  m.meta.ballot.number = r->GetVarint();
-  m.meta.ballot.owner = r->GetId<ReplicaId>();
-  m.meta.members.voters = GetReplicas(r);
-  m.meta.members.outgoing = GetReplicas(r);
-  m.meta.members.learners = GetReplicas(r);
+  m.meta = consensus::GetSnapshotMeta(r);
   m.ballot = r->GetVarint();
   m.size_bytes = r->GetVarint();
   m.wanted = r->GetBool();

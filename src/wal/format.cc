@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/crc32c.h"
+#include "consensus/meta_codec.h"
 
 namespace quorate::wal {
 namespace {
@@ -91,37 +92,6 @@ void AppendRecord(RecordType type, Writer* out, Fill fill) {
   Store32(record + 8, ExtendCrc32c(crc, {record + kRecordHeaderBytes, body}));
 }
 
-void PutReplicas(const std::vector<ReplicaId>& replicas, Writer* out) {
-  out->PutVarint(replicas.size());
-  for (const ReplicaId replica : replicas) out->PutId(replica);
-}
-std::vector<ReplicaId> GetReplicas(Reader* in) {
-  std::vector<ReplicaId> replicas(in->GetCount());
-  for (ReplicaId& replica : replicas) replica = in->GetId<ReplicaId>();
-  return replicas;
-}
-
-void PutSnapshot(const consensus::SnapshotMeta& meta, Writer* out) {
-  out->PutVarint(meta.id);
-  out->PutId(meta.last);
-  out->PutVarint(meta.ballot.number);
-  out->PutId(meta.ballot.owner);
-  PutReplicas(meta.members.voters, out);
-  PutReplicas(meta.members.outgoing, out);
-  PutReplicas(meta.members.learners, out);
-}
-consensus::SnapshotMeta GetSnapshot(Reader* in) {
-  consensus::SnapshotMeta meta;
-  meta.id = in->GetVarint();
-  meta.last = in->GetId<LogIndex>();
-  meta.ballot.number = in->GetVarint();
-  meta.ballot.owner = in->GetId<ReplicaId>();
-  meta.members.voters = GetReplicas(in);
-  meta.members.outgoing = GetReplicas(in);
-  meta.members.learners = GetReplicas(in);
-  return meta;
-}
-
 struct OpWriter {
   Writer* out;
 
@@ -140,7 +110,7 @@ struct OpWriter {
   }
   void operator()(const consensus::InstallSnapshot& install) const {
     out->Put8(static_cast<std::uint8_t>(OpCode::kInstallSnapshot));
-    PutSnapshot(install.meta, out);
+    consensus::PutSnapshotMeta(install.meta, out);
   }
 };
 
@@ -157,7 +127,7 @@ std::optional<consensus::LogOp> GetOp(const Bytes& body, Reader* in) {
     case OpCode::kTruncateAfter:
       return consensus::TruncateAfter{in->GetId<LogIndex>()};
     case OpCode::kInstallSnapshot:
-      return consensus::InstallSnapshot{GetSnapshot(in)};
+      return consensus::InstallSnapshot{consensus::GetSnapshotMeta(in)};
   }
   return std::nullopt;
 }
@@ -333,7 +303,7 @@ void AppendGroupState(const GroupState& state, Writer* out) {
     out->PutId(state.incarnation);
     out->Put8(state.hard_state ? kHasHardState : 0);
     if (state.hard_state) out->PutBytes(state.hard_state->view());
-    PutSnapshot(state.snapshot, out);
+    consensus::PutSnapshotMeta(state.snapshot, out);
     out->PutId(state.first);
     out->PutId(state.last);
   });
@@ -346,7 +316,7 @@ std::optional<GroupState> DecodeGroupState(const Bytes& body) {
   state.incarnation = reader.GetId<Incarnation>();
   const std::uint8_t flags = reader.Get8();
   if ((flags & kHasHardState) != 0) state.hard_state = body.SliceOf(reader.GetBytes());
-  state.snapshot = GetSnapshot(&reader);
+  state.snapshot = consensus::GetSnapshotMeta(&reader);
   state.first = reader.GetId<LogIndex>();
   state.last = reader.GetId<LogIndex>();
   if (!reader.Done()) return std::nullopt;
@@ -357,7 +327,7 @@ void AppendRelease(const Release& release, Writer* out) {
   AppendRecord(RecordType::kRelease, out, [&] {
     out->PutId(release.group);
     out->PutId(release.incarnation);
-    PutSnapshot(release.snapshot, out);
+    consensus::PutSnapshotMeta(release.snapshot, out);
   });
 }
 
@@ -366,7 +336,7 @@ std::optional<Release> DecodeRelease(const Bytes& body) {
   Release release;
   release.group = reader.GetId<GroupId>();
   release.incarnation = reader.GetId<Incarnation>();
-  release.snapshot = GetSnapshot(&reader);
+  release.snapshot = consensus::GetSnapshotMeta(&reader);
   if (!reader.Done()) return std::nullopt;
   return release;
 }

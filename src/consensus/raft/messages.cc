@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/codec.h"
+#include "consensus/meta_codec.h"
 
 namespace quorate::consensus::raft {
 namespace {
@@ -151,16 +152,6 @@ bool GetBody(Reader& r, const Bytes& input, std::size_t place, Body* body, std::
   return (try_one(std::integral_constant<std::size_t, Places>{}) || ...);
 }
 
-void PutReplicas(Writer& w, const std::vector<ReplicaId>& replicas) {
-  w.PutVarint(replicas.size());
-  for (const ReplicaId replica : replicas) w.PutId(replica);
-}
-std::vector<ReplicaId> GetReplicas(Reader& r) {
-  std::vector<ReplicaId> replicas(r.GetCount());
-  for (ReplicaId& replica : replicas) replica = r.GetId<ReplicaId>();
-  return replicas;
-}
-
 bool IsSortedSet(const std::vector<ReplicaId>& replicas) {
   const auto wrong = [](ReplicaId a, ReplicaId b) { return a >= b; };
   return std::adjacent_find(replicas.begin(), replicas.end(), wrong) == replicas.end() &&
@@ -213,9 +204,9 @@ std::optional<Message> DecodeMessage(const Bytes& input) {
 Bytes EncodeChange(const Change& change) {
   Writer w;
   w.Put8(kChangeVersion);
-  PutReplicas(w, change.members.voters);
-  PutReplicas(w, change.members.outgoing);
-  PutReplicas(w, change.members.learners);
+  PutReplicas(change.members.voters, &w);
+  PutReplicas(change.members.outgoing, &w);
+  PutReplicas(change.members.learners, &w);
   w.PutId(change.origin.replica);
   w.PutId(change.origin.incarnation);
   w.PutId(change.origin.proposal);
@@ -226,9 +217,9 @@ std::optional<Change> DecodeChange(const Bytes& input) {
   Reader r(input.view());
   if (r.Get8() != kChangeVersion) return std::nullopt;
   Change change;
-  change.members.voters = GetReplicas(r);
-  change.members.outgoing = GetReplicas(r);
-  change.members.learners = GetReplicas(r);
+  change.members.voters = GetReplicas(&r);
+  change.members.outgoing = GetReplicas(&r);
+  change.members.learners = GetReplicas(&r);
   change.origin.replica = r.GetId<ReplicaId>();
   change.origin.incarnation = r.GetId<Incarnation>();
   change.origin.proposal = r.GetId<ProposalId>();
@@ -244,8 +235,8 @@ Bytes EncodeHardState(const HardState& state) {
   w.PutId(state.vote);
   w.PutId(state.commit);
   w.PutId(state.life);
-  PutReplicas(w, state.bootstrap.voters);
-  PutReplicas(w, state.bootstrap.learners);
+  PutReplicas(state.bootstrap.voters, &w);
+  PutReplicas(state.bootstrap.learners, &w);
   return Bytes(std::move(w).Take());
 }
 
@@ -257,8 +248,8 @@ std::optional<HardState> DecodeHardState(const Bytes& input) {
   state.vote = r.GetId<ReplicaId>();
   state.commit = r.GetId<LogIndex>();
   state.life = r.GetId<Life>();
-  state.bootstrap.voters = GetReplicas(r);
-  state.bootstrap.learners = GetReplicas(r);
+  state.bootstrap.voters = GetReplicas(&r);
+  state.bootstrap.learners = GetReplicas(&r);
   if (!r.Done()) return std::nullopt;
   return state;
 }
