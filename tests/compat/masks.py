@@ -78,8 +78,9 @@ class Masker:
             text = re.sub(r"-+", "-", re.sub(r" +", " ", text))
         for pattern, replacement, _ in MASKS + (REPORT_MASKS if report else []):
             text = re.sub(pattern, replacement, text, flags=re.MULTILINE)
-        text = HEXADECIMAL_ID.sub(lambda match: self.alias(int(match[0], 16)), text)
+        # Decimals first: one in a thousand random ids has so few digits that it could be taken for a hexadecimal one.
         text = DECIMAL_ID.sub(lambda match: match[1] + self.alias(int(match[2])), text)
+        text = HEXADECIMAL_ID.sub(lambda match: self.alias(int(match[0], 16)), text)
         return text
 
 
