@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "consensus/raft/messages.h"
+#include "consensus/change.h"
 
 namespace quorate::sim {
 namespace {
@@ -50,7 +50,7 @@ bool IsIn(const consensus::Membership& members, ReplicaId id) {
 }
 
 Verdict MembershipChecker::OnDecided(const consensus::Entry& entry) {
-  const std::optional<consensus::raft::Change> change = consensus::raft::DecodeChange(entry.payload);
+  const std::optional<consensus::Change> change = consensus::DecodeChange(entry.payload);
   const std::string where = "entry " + std::to_string(entry.index.value);
   if (!change) return Violation{"membership", where + " holds no members that decode"};
   const consensus::Membership before = std::exchange(members_, change->members);

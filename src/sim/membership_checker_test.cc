@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "consensus/raft/messages.h"
+#include "consensus/change.h"
 
 namespace quorate::sim {
 namespace {
@@ -25,7 +25,7 @@ class MembershipCheckerTest : public testing::Test {
   bool Violated(Membership members) {
     consensus::Entry entry;
     entry.kind = consensus::EntryKind::kMembership;
-    entry.payload = consensus::raft::EncodeChange({std::move(members), {}});
+    entry.payload = consensus::EncodeChange({std::move(members), {}});
     return checker_.OnDecided(entry).has_value();
   }
   bool LegallyElected(const Membership& members, std::set<std::uint64_t> voted) {

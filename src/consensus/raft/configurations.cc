@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "base/check.h"
+#include "consensus/hash.h"
 #include "consensus/quorum/quorum.h"
-#include "consensus/raft/hash.h"
 
 namespace quorate::consensus::raft {
 namespace {

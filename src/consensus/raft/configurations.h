@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "consensus/change.h"
 #include "consensus/core.h"
 #include "consensus/raft/messages.h"
 

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
-#include "consensus/raft/hash.h"
+#include "consensus/hash.h"
 
 namespace quorate::consensus::raft {
 

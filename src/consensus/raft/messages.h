@@ -131,22 +131,6 @@ struct HardState {
   friend bool operator==(const HardState&, const HardState&) = default;
 };
 
-// What a membership entry holds. A change of voters takes two entries (paper section 6): a joint one, whose `outgoing`
-// holds the former voters, and, appended by whoever leads once that is committed, one without. The second one carries
-// the origin of the request, as its entry's origin; the joint entry's own origin is zero and the request's travels
-// here.
-struct Change {
-  Membership members;
-  Origin origin;  // of the request; zero unless the members are joint
-  friend bool operator==(const Change&, const Change&) = default;
-};
-
-// Sorted, without repetition and without replica 0, and no voter is a learner.
-bool IsWellFormed(const Membership& members);
-
-Bytes EncodeChange(const Change& change);
-std::optional<Change> DecodeChange(const Bytes& input);  // a legal membership with at least one voter, or nothing
-
 Bytes EncodeHardState(const HardState& state);
 std::optional<HardState> DecodeHardState(const Bytes& input);
 

@@ -6,7 +6,8 @@
 #include <string>
 
 #include "base/codec.h"
-#include "consensus/raft/hash.h"
+#include "consensus/change.h"
+#include "consensus/hash.h"
 
 namespace quorate::consensus::raft {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "consensus/raft/hash.h"
+#include "consensus/hash.h"
 
 namespace quorate::consensus::raft {
 

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "consensus/change.h"
 #include "consensus/core.h"
 #include "consensus/raft/messages.h"
 

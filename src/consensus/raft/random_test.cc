@@ -15,8 +15,9 @@
 #include <vector>
 
 #include "base/bug.h"
+#include "consensus/change.h"
 #include "consensus/core.h"
-#include "consensus/raft/hash.h"
+#include "consensus/hash.h"
 #include "consensus/raft/messages.h"
 
 namespace quorate::consensus::raft {

@@ -40,6 +40,7 @@
 #include <utility>
 #include <vector>
 
+#include "consensus/change.h"
 #include "consensus/core.h"
 #include "consensus/raft/messages.h"
 

@@ -5,7 +5,7 @@
 
 #include "base/bug.h"
 #include "base/check.h"
-#include "consensus/raft/hash.h"
+#include "consensus/hash.h"
 
 namespace quorate::consensus::raft {
 

@@ -7,7 +7,7 @@
 
 #include "base/ids.h"
 
-namespace quorate::consensus::raft {
+namespace quorate::consensus {
 
 // The finalizer of splitmix64: a bijection that spreads every input bit over all output bits.
 constexpr std::uint64_t Mix64(std::uint64_t x) {
@@ -53,4 +53,4 @@ class Generator {
   std::uint64_t state_;
 };
 
-}  // namespace quorate::consensus::raft
+}  // namespace quorate::consensus
