@@ -248,6 +248,8 @@ struct Options {
   std::uint64_t log_cache_bytes = 16 << 20;        // applied and acknowledged entries kept in memory for slow followers
   bool lease_reads = false;                        // design section 2: turns early election off
   std::uint64_t seed = 0;                          // of the core's own generator: election jitter
+  bool jitter = true;  // false: every drawn wait is the longest it may be. For exploration, where no clock decides who
+                       // is first, and a generator's state would only make equal states differ
 };
 
 // Name and value pairs for admin, metrics and trace tests.

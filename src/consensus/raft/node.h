@@ -155,6 +155,7 @@ class Node final : public Core {
   void HandlePreVoteReply(ReplicaId from, Term term, bool granted);
   bool ClingsToLeader(Campaign campaign) const;
   bool IsUpToDate(const VoteRequest& request) const;
+  std::uint64_t Jitter(std::uint64_t ticks_max) { return options_.jitter ? generator_.UpTo(ticks_max) : ticks_max; }
   void ResetElectionTimer();
   void TickElection();
   void TickLeader(Leader& leader);

@@ -11,7 +11,7 @@ namespace quorate::consensus::raft {
 
 void Node::ResetElectionTimer() {
   timer_.elapsed = 0;
-  timer_.timeout = options_.election_ticks + generator_.UpTo(options_.election_ticks);
+  timer_.timeout = options_.election_ticks + Jitter(options_.election_ticks);
   timer_.early.reset();
 }
 
@@ -42,7 +42,7 @@ void Node::TickElection() {
 void Node::ConsiderEarlyElection(ReplicaId refused) {
   if (options_.lease_reads || !IsSelfVoter() || !std::holds_alternative<Follower>(role_)) return;
   if (KnownLeader() != refused || timer_.early_used == hard_.term || timer_.early) return;
-  timer_.early = generator_.UpTo(options_.heartbeat_ticks);
+  timer_.early = Jitter(options_.heartbeat_ticks);
 }
 
 // A voter that hears from a leader stays with it, whatever a candidate says (thesis 4.2.3), so that a member that was

@@ -92,6 +92,7 @@ std::uint64_t Node::Fingerprint() const {
     h.Add(follower->leader.value_or(ReplicaId())).Add(follower->verified);
   } else if (const auto* candidate = std::get_if<Candidate>(&role_)) {
     h.Add(candidate->pre ? 1 : 0).Add(static_cast<std::uint64_t>(candidate->campaign));
+    h.Add(candidate->own_vote > writes_.persisted() ? candidate->own_vote.value - writes_.persisted().value : 0);
     for (const auto& [voter, granted] : candidate->answers) h.Add(voter).Add(granted ? 1 : 0);
   } else if (const auto* leader = std::get_if<Leader>(&role_)) {
     h.Add(leader->own_from).Add(options_.heartbeat_ticks - leader->heartbeat_elapsed);
