@@ -19,12 +19,11 @@
 #include "base/bytes.h"
 #include "base/ids.h"
 #include "consensus/core.h"
+#include "consensus/reads.h"
 
 namespace quorate::consensus::raft {
 
-using Term = Id<struct TermTag>;            // Raft's leadership generation; 0 = before the first election
-using ReadRound = Id<struct ReadRoundTag>;  // one leadership confirmation; unique within (leader, term), rising
-using Life = Id<struct LifeTag>;            // how often this node has started; durable before it is used in a message
+using Term = Id<struct TermTag>;  // Raft's leadership generation; 0 = before the first election
 
 inline Term TermOf(const Entry& entry) {
   return Term(entry.ballot.number);
@@ -92,13 +91,6 @@ struct TimeoutNow {  // leadership transfer: start an election at once
   friend bool operator==(const TimeoutNow&, const TimeoutNow&) = default;
 };
 
-// Names a read that a follower forwards; no pair is ever used twice by one replica, so a late reply to an old request
-// cannot answer a new one.
-struct ReadRequestId {
-  Life life;
-  std::uint64_t counter = 0;
-  auto operator<=>(const ReadRequestId&) const = default;
-};
 struct ReadRequest {
   ReadRequestId id;
   friend bool operator==(const ReadRequest&, const ReadRequest&) = default;

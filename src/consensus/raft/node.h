@@ -59,9 +59,9 @@
 #include "consensus/raft/log.h"
 #include "consensus/raft/messages.h"
 #include "consensus/raft/progress.h"
-#include "consensus/raft/reads.h"
 #include "consensus/raft/role.h"
 #include "consensus/raft/write_queue.h"
+#include "consensus/reads.h"
 
 namespace quorate::consensus::raft {
 

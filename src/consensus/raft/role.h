@@ -12,7 +12,7 @@
 #include "base/ids.h"
 #include "consensus/raft/messages.h"
 #include "consensus/raft/progress.h"
-#include "consensus/raft/reads.h"
+#include "consensus/reads.h"
 
 namespace quorate::consensus::raft {
 

@@ -1,4 +1,4 @@
-#include "consensus/raft/reads.h"
+#include "consensus/reads.h"
 
 #include <algorithm>
 
@@ -6,7 +6,7 @@
 #include "base/check.h"
 #include "consensus/hash.h"
 
-namespace quorate::consensus::raft {
+namespace quorate::consensus {
 
 ReadRound LeaderReads::StartRound(LogIndex commit) {
   if (!QUORATE_BUG(raft_read_round_reused) || last_round_.value == 0) last_round_ = last_round_.Next();
@@ -118,4 +118,4 @@ std::uint64_t ForwardedReads::Hash() const {
   return h.value();
 }
 
-}  // namespace quorate::consensus::raft
+}  // namespace quorate::consensus

@@ -1,19 +1,22 @@
-// Linearizable reads without a log entry: read index (Raft paper section 8, thesis 6.4).
+// Linearizable reads without a log entry: read index (Raft paper section 8, thesis 6.4; in Paxos a confirmation of the
+// same ballot).
 //
-// Called by raft::Node; one thread. LeaderReads is the leader's side: reads wait for a round of heartbeats that begins
-// after they arrived; a quorum's answers to that round prove that no newer leader had committed anything when the read
-// arrived, so the commit index taken with the round covers all acknowledged writes. ForwardedReads is the other
-// members' side.
+// Called by raft::Node and paxos::Node; one thread. LeaderReads is the leader's side: reads wait for a round of
+// heartbeats that begins after they arrived; a quorum's answers to that round prove that no newer leader had decided
+// anything when the read arrived, so the commit index taken with the round covers all acknowledged writes.
+// ForwardedReads is the other members' side.
 //
 // Invariants:
-//  1. A round's number is used once per term, and a leader leads a term at most once, so (term, round) is never reused:
-//     a late answer to an old round confirms nothing newer.
-//  2. A round starts only once an entry of the leader's own term is committed; before that its commit index may lag
-//     behind what earlier leaders acknowledged.
+//  1. A round's number is used once per leadership, and a leadership (term, ballot) has one leader, once: so
+//  (leadership,
+//     round) is never reused, and a late answer to an old round confirms nothing newer.
+//  2. A round starts only once the leader knows to be decided all that earlier leaders may have acknowledged (Raft: an
+//     entry of its own term is committed; Paxos: every slot that phase 1 saw is chosen).
 //  3. A forwarded request's id is (life, counter). The life is durable before the id leaves the node, so no id is used
 //     twice, through restarts either.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -22,9 +25,19 @@
 #include <vector>
 
 #include "base/ids.h"
-#include "consensus/raft/messages.h"
 
-namespace quorate::consensus::raft {
+namespace quorate::consensus {
+
+using ReadRound = Id<struct ReadRoundTag>;  // one leadership confirmation; unique within a leadership, rising
+using Life = Id<struct LifeTag>;            // how often this node has started; durable before it is used in a message
+
+// Names a read that a follower forwards; no pair is ever used twice by one replica, so a late reply to an old request
+// cannot answer a new one.
+struct ReadRequestId {
+  Life life;
+  std::uint64_t counter = 0;
+  auto operator<=>(const ReadRequestId&) const = default;
+};
 
 struct OwnRead {  // asked by this member's host
   ReadId id;
@@ -91,4 +104,4 @@ class ForwardedReads {
   std::uint64_t counter_ = 0;  // of this life
 };
 
-}  // namespace quorate::consensus::raft
+}  // namespace quorate::consensus
