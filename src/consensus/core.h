@@ -250,6 +250,11 @@ struct Options {
   std::uint64_t seed = 0;                          // of the core's own generator: election jitter
   bool jitter = true;  // false: every drawn wait is the longest it may be. For exploration, where no clock decides who
                        // is first, and a generator's state would only make equal states differ
+  // Paxos alone; the same on every member for ever. Acceptors that each phase takes, 0 = a majority: every phase 1
+  // quorum must meet every phase 2 quorum. `alpha`: how many slots may be open, and after how many a change of the
+  // members is in force; range [1, 65'536].
+  std::uint64_t phase1_quorum = 0, phase2_quorum = 0;
+  std::uint64_t alpha = 1'024;
 };
 
 // Name and value pairs for admin, metrics and trace tests.
