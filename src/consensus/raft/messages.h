@@ -19,14 +19,15 @@
 #include "base/bytes.h"
 #include "base/ids.h"
 #include "consensus/core.h"
+#include "consensus/log.h"
 #include "consensus/reads.h"
 
 namespace quorate::consensus::raft {
 
-using Term = Id<struct TermTag>;  // Raft's leadership generation; 0 = before the first election
+using Term = Generation;  // Raft's leadership generation; 0 = before the first election
 
 inline Term TermOf(const Entry& entry) {
-  return Term(entry.ballot.number);
+  return GenerationOf(entry);
 }
 
 // Why a vote is asked for; voters that hear from a live leader grant only what overrides it.

@@ -306,7 +306,7 @@ Ready Node::TakeReady() {
   }
   Ready ready = std::exchange(out_, {});
   EmitDecided(&ready);
-  if (!writes_.empty()) ready.write = writes_.TakeBatch(hard_);
+  if (!writes_.empty()) ready.write = writes_.TakeBatch(EncodeHardState(hard_), hard_.commit);
   const Leadership now = CurrentLeadership();
   if (now != reported_.leadership) ready.leadership = reported_.leadership = now;
   if (reported_.membership != members()) ready.membership = reported_.membership = members();

@@ -52,16 +52,16 @@
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "consensus/configurations.h"
 #include "consensus/core.h"
 #include "consensus/hash.h"
+#include "consensus/log.h"
 #include "consensus/quorum/quorum.h"
-#include "consensus/raft/configurations.h"
-#include "consensus/raft/log.h"
 #include "consensus/raft/messages.h"
 #include "consensus/raft/progress.h"
 #include "consensus/raft/role.h"
-#include "consensus/raft/write_queue.h"
 #include "consensus/reads.h"
+#include "consensus/write_queue.h"
 
 namespace quorate::consensus::raft {
 

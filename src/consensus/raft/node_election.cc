@@ -66,7 +66,7 @@ bool Node::ClingsToLeader(Campaign campaign) const {
 // Election restriction, paper 5.4.1.
 bool Node::IsUpToDate(const VoteRequest& request) const {
   if (QUORATE_BUG(raft_vote_ignores_log_freshness)) return true;
-  if (request.last_term != log_.last_term()) return request.last_term > log_.last_term();
+  if (request.last_term != log_.last_generation()) return request.last_term > log_.last_generation();
   return request.last_index >= log_.last();
 }
 
@@ -76,7 +76,7 @@ void Node::StartPreVote(Campaign campaign) {
   role_ = Candidate{.pre = true, .campaign = campaign, .own_vote = {}, .answers = {{options_.self, true}}};
   for (const ReplicaId peer : Electorate()) {
     if (peer == options_.self) continue;
-    Send(peer, hard_.term.Next(), VoteRequest{true, campaign, log_.last(), log_.last_term()});
+    Send(peer, hard_.term.Next(), VoteRequest{true, campaign, log_.last(), log_.last_generation()});
   }
   TallyVotes();
 }
@@ -93,7 +93,7 @@ void Node::StartElection(Campaign campaign) {
   // unsynced entries in a crash and campaigned in the same term again would win with the old, longer claim.
   for (const ReplicaId peer : Electorate()) {
     if (peer == options_.self) continue;
-    Send(peer, VoteRequest{false, campaign, log_.last(), log_.last_term()}, writes_.Barrier());
+    Send(peer, VoteRequest{false, campaign, log_.last(), log_.last_generation()}, writes_.Barrier());
   }
 }
 
@@ -103,7 +103,7 @@ void Node::HandlePreVote(ReplicaId from, Term term, const VoteRequest& request) 
   if (granted && candidate != nullptr && candidate->pre) {
     // Two that ask each other at once would both win and then split the real vote. The one with the better log goes on,
     // of equals the one with the smaller id, unless the other has refused it already; who does not go on steps back.
-    const bool equal = request.last_term == log_.last_term() && request.last_index == log_.last();
+    const bool equal = request.last_term == log_.last_generation() && request.last_index == log_.last();
     const auto answer = candidate->answers.find(from);
     const bool refused_us = answer != candidate->answers.end() && !answer->second;
     granted = !equal || from < options_.self || refused_us;

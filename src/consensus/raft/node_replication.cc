@@ -21,7 +21,7 @@ void Node::Handle(ReplicaId from, const AppendRequest& request) {
                        (QUORATE_BUG(raft_append_skips_prev_term_check) && request.prev_index <= log_.last());
   if (!matches) {
     const LogIndex hint = log_.LastNotAbove(request.prev_index, request.prev_term);
-    Send(from, AppendReject{request.prev_index, hint, log_.TermAt(hint).value_or(Term())});
+    Send(from, AppendReject{request.prev_index, hint, log_.GenerationAt(hint).value_or(Term())});
     return;
   }
   TakeEntries(request);
@@ -132,7 +132,7 @@ void Node::MaybeCommit() {
   if (leader == nullptr) return;
   const LogIndex agreed = AgreedMatch(*leader);
   if (agreed <= hard_.commit) return;
-  if (log_.TermAt(agreed) != hard_.term && !QUORATE_BUG(raft_commits_old_term_by_counting)) return;
+  if (log_.GenerationAt(agreed) != hard_.term && !QUORATE_BUG(raft_commits_old_term_by_counting)) return;
   for (LogIndex index = hard_.commit.Next(); index <= agreed; index = index.Next()) {
     leader->uncommitted_bytes -= log_.At(index).payload.size();
   }
@@ -187,7 +187,7 @@ void Node::FlushAppends(Leader& leader, Ready* ready) {
 void Node::SendAppend(ReplicaId to, Progress& peer) {
   AppendRequest request;
   request.prev_index = peer.next().Prev();
-  request.prev_term = log_.TermAt(request.prev_index).value();
+  request.prev_term = log_.GenerationAt(request.prev_index).value();
   request.commit = hard_.commit;
   request.entries = log_.From(peer.next(), options_.message_bytes_max);
   std::uint64_t bytes = 0;

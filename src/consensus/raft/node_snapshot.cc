@@ -17,7 +17,7 @@ SnapshotMeta Node::MetaAt(LogIndex index) const {
       << ", applied up to " << delivery_.applied.value;
   return {.id = 0,
           .last = index,
-          .ballot = {log_.TermAt(index).value().value, ReplicaId()},
+          .ballot = {log_.GenerationAt(index).value().value, ReplicaId()},
           .members = configurations_.At(index)};
 }
 

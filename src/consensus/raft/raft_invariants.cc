@@ -14,7 +14,7 @@ void Node::CheckInvariants() const {
 void Node::CheckState() const {
   log_.CheckInvariants();
   writes_.CheckInvariants(log_.last());
-  CHECK(log_.last_term() <= hard_.term) << "the log is ahead of the term";
+  CHECK(log_.last_generation() <= hard_.term) << "the log is ahead of the term";
   CHECK(hard_.commit <= log_.last()) << "commit " << hard_.commit.value << ", log " << log_.last().value;
   // 2
   CHECK(delivery_.applied <= delivery_.emitted);
@@ -42,8 +42,8 @@ void Node::CheckState() const {
 
 void Node::CheckLeader(const Leader& leader) const {
   CHECK(hard_.vote == options_.self);                                                                               // 5
-  CHECK(log_.TermAt(std::max(leader.own_from, log_.snapshot_last())) == hard_.term) << "no entry of its own term";  // 7
-  CHECK(log_.TermAt(leader.own_from.Prev()) < hard_.term);
+  CHECK(log_.GenerationAt(std::max(leader.own_from, log_.snapshot_last())) == hard_.term) << "no entry of its own term";  // 7
+  CHECK(log_.GenerationAt(leader.own_from.Prev()) < hard_.term);
   for (const ReplicaId replica : AllReplicas(members())) {
     CHECK(replica == options_.self || leader.peers.contains(replica)) << "no progress of " << replica.value;
   }
@@ -75,7 +75,7 @@ void Node::CheckChange() const {
   CHECK(!before_.led || candidate == nullptr) << "a leader became a candidate within its term";
   // 7
   const bool advanced = leads && before_.led && hard_.commit > old.commit;
-  CHECK(!advanced || log_.TermAt(hard_.commit) == hard_.term) << "committed an entry of an earlier term by counting";
+  CHECK(!advanced || log_.GenerationAt(hard_.commit) == hard_.term) << "committed an entry of an earlier term by counting";
 }
 
 std::uint64_t Node::Fingerprint() const {

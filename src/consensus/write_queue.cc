@@ -1,4 +1,4 @@
-#include "consensus/raft/write_queue.h"
+#include "consensus/write_queue.h"
 
 #include <algorithm>
 #include <utility>
@@ -7,7 +7,7 @@
 #include "base/check.h"
 #include "consensus/hash.h"
 
-namespace quorate::consensus::raft {
+namespace quorate::consensus {
 
 void WriteQueue::Put(Entry entry) {
   last_ = entry.index;
@@ -34,7 +34,7 @@ PersistSeq WriteQueue::Barrier() const {
   return last_sync_ > persisted_ ? last_sync_ : PersistSeq();
 }
 
-WriteBatch WriteQueue::TakeBatch(const HardState& hard_state) {
+WriteBatch WriteQueue::TakeBatch(Bytes hard_state, LogIndex commit) {
   CHECK(!empty());
   WriteBatch batch;
   batch.seq = next_seq_;
@@ -42,8 +42,9 @@ WriteBatch WriteQueue::TakeBatch(const HardState& hard_state) {
   batch.ops = std::exchange(ops_, {});
   const bool leave_out = installs_ && QUORATE_BUG(raft_install_without_hard_state);
   if ((written_ != hard_state || installs_) && !leave_out) {
-    batch.hard_state = EncodeHardState(hard_state);
-    written_ = hard_state;
+    batch.hard_state = hard_state;
+    written_ = std::move(hard_state);
+    written_commit_ = commit;
   }
   hard_state_changed_ = false;
   commit_changed_ = false;
@@ -83,4 +84,4 @@ void WriteQueue::CheckInvariants(LogIndex log_last) const {
   for (const Sent& sent : sent_) CHECK(sent.seq > persisted_ && sent.seq < next_seq_ && sent.last <= log_last);
 }
 
-}  // namespace quorate::consensus::raft
+}  // namespace quorate::consensus

@@ -1,7 +1,8 @@
 // Configurations: who takes part, by log index.
 //
-// Called by raft::Node only; one thread. A configuration is in force from the moment its entry is in the log, committed
-// or not (paper section 6), and goes when the entry is cut off again; so the history since the log's start is kept.
+// Called by raft::Node and zab::Node; one thread. A configuration is in force from the moment its entry is in the log,
+// committed or not (Raft paper section 6), and goes when the entry is cut off again; so the history since the log's
+// start is kept.
 //
 // Invariants:
 //  1. Indices rise. The first is at or below the log's start: it is what the snapshot says, or what the member began
@@ -17,9 +18,8 @@
 #include "base/ids.h"
 #include "consensus/change.h"
 #include "consensus/core.h"
-#include "consensus/raft/messages.h"
 
-namespace quorate::consensus::raft {
+namespace quorate::consensus {
 
 class Configurations {
  public:
@@ -56,4 +56,4 @@ class Configurations {
   std::vector<Configuration> history_;  // never empty
 };
 
-}  // namespace quorate::consensus::raft
+}  // namespace quorate::consensus

@@ -1,13 +1,14 @@
 // WriteQueue: what this node still has to make durable, and how far it is.
 //
-// Called by raft::Node; one thread. Log operations and hard-state changes gather until TakeBatch makes one WriteBatch
-// of them; Persisted(upto) then moves the durable index. Barrier() is what a promise must wait for.
+// Called by raft::Node and zab::Node; one thread. Log operations and hard-state changes gather until TakeBatch makes
+// one WriteBatch of them; Persisted(upto) then moves the durable index. Barrier() is what a promise must wait for.
 //
 // Invariants:
 //  1. durable() never runs ahead of what the disk was told and has confirmed: truncating takes it back at once, because
 //     a confirmed entry that is replaced says nothing about its successor. An installed snapshot counts at once: what
 //     it covers is committed, and whatever is promised on it waits for its batch (Barrier).
-//  2. Only entries, truncations, term, vote and life cause a sync; the commit index travels with the next batch.
+//  2. Only entries, truncations and what HardStateChanged announces cause a sync; the commit index travels with the
+//  next batch.
 #pragma once
 
 #include <cstdint>
@@ -15,11 +16,11 @@
 #include <optional>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/ids.h"
 #include "consensus/core.h"
-#include "consensus/raft/messages.h"
 
-namespace quorate::consensus::raft {
+namespace quorate::consensus {
 
 class WriteQueue {
  public:
@@ -29,10 +30,10 @@ class WriteQueue {
   void TruncateAfter(LogIndex last_kept);
   // The log becomes this snapshot with nothing above it. The batch carries the hard state whether it changed or not.
   void Install(const SnapshotMeta& meta);
-  // Term, vote or life changed: the next batch carries the hard state and syncs.
+  // More than the commit index changed: the next batch carries the hard state and syncs.
   void HardStateChanged() { hard_state_changed_ = true; }
   // The commit index may be written by itself now, if it has moved since it was last written.
-  void OfferCommit(LogIndex commit) { commit_changed_ = commit_changed_ || (written_ && written_->commit < commit); }
+  void OfferCommit(LogIndex commit) { commit_changed_ = commit_changed_ || (written_ && written_commit_ < commit); }
 
   bool empty() const { return ops_.empty() && !hard_state_changed_ && !commit_changed_; }
   // The batch that must be durable before a promise made now may be sent; 0 when everything already is.
@@ -40,9 +41,9 @@ class WriteQueue {
   // The number of the batch that TakeBatch makes next.
   PersistSeq next_seq() const { return next_seq_; }
   PersistSeq persisted() const { return persisted_; }
-  // Everything gathered, as one batch. REQUIRES !empty(). `hard_state` is written if it differs from what was written
-  // last.
-  WriteBatch TakeBatch(const HardState& hard_state);
+  // Everything gathered, as one batch. REQUIRES !empty(). `hard_state`, which holds `commit`, is written if it differs
+  // from what was written last.
+  WriteBatch TakeBatch(Bytes hard_state, LogIndex commit);
   void OnPersisted(PersistSeq upto);
 
   // Entries up to here are durable as the log in memory has them.
@@ -62,7 +63,8 @@ class WriteQueue {
   bool installs_ = false;  // an InstallSnapshot is among them
   bool hard_state_changed_ = false;
   bool commit_changed_ = false;
-  std::optional<HardState> written_;
+  std::optional<Bytes> written_;
+  LogIndex written_commit_;
   LogIndex last_;  // the log's end once everything gathered is written
   LogIndex durable_;
   PersistSeq next_seq_{1};
@@ -71,4 +73,4 @@ class WriteQueue {
   std::deque<Sent> sent_;  // not yet persisted
 };
 
-}  // namespace quorate::consensus::raft
+}  // namespace quorate::consensus

@@ -1,4 +1,4 @@
-#include "consensus/raft/log.h"
+#include "consensus/log.h"
 
 #include <algorithm>
 #include <utility>
@@ -6,38 +6,47 @@
 #include "base/check.h"
 #include "consensus/hash.h"
 
-namespace quorate::consensus::raft {
+namespace quorate::consensus {
 
-Log::Log(LogIndex snapshot_last, Term snapshot_term, std::vector<Entry> entries) : last_(snapshot_last) {
-  runs_.push_back({snapshot_last, snapshot_term});
+Log::Log(LogIndex snapshot_last, Generation snapshot_generation, std::vector<Entry> entries) : last_(snapshot_last) {
+  runs_.push_back({snapshot_last, snapshot_generation});
   for (Entry& entry : entries) Append(std::move(entry));
 }
 
-std::optional<Term> Log::TermAt(LogIndex index) const {
+std::optional<Generation> Log::GenerationAt(LogIndex index) const {
   if (index < snapshot_last() || index > last_) return std::nullopt;
   const auto after = std::upper_bound(runs_.begin(), runs_.end(), index,
-                                      [](LogIndex wanted, const Run& run) { return wanted < run.first; });
-  return std::prev(after)->term;
+                                      [](LogIndex wanted, const Start& run) { return wanted < run.first; });
+  return std::prev(after)->generation;
 }
 
-LogIndex Log::LastNotAbove(LogIndex index, Term term) const {
+LogIndex Log::LastNotAbove(LogIndex index, Generation generation) const {
   LogIndex end = std::min(index, last_);
   for (std::size_t i = runs_.size() - 1; i > 0; --i) {
     if (runs_[i].first > end) continue;
-    if (runs_[i].term <= term) return end;
+    if (runs_[i].generation <= generation) return end;
     end = runs_[i].first.Prev();
   }
-  return runs_.front().term <= term ? end : std::min(end, snapshot_last());
+  return runs_.front().generation <= generation ? end : std::min(end, snapshot_last());
 }
 
-void Log::NoteTerm(LogIndex index, Term term) {
-  CHECK(term >= last_term()) << "term " << term.value << " at index " << index.value << " after " << last_term().value;
-  if (term > last_term()) runs_.push_back({index, term});
+std::vector<Run> Log::Runs() const {
+  std::vector<Run> runs;
+  for (std::size_t i = 0; i < runs_.size(); ++i) {
+    runs.push_back({runs_[i].generation, i + 1 < runs_.size() ? runs_[i + 1].first.Prev() : last_});
+  }
+  return runs;
+}
+
+void Log::NoteGeneration(LogIndex index, Generation generation) {
+  CHECK(generation >= last_generation()) << "generation " << generation.value << " at index " << index.value
+                                         << " after " << last_generation().value;
+  if (generation > last_generation()) runs_.push_back({index, generation});
 }
 
 void Log::Append(Entry entry) {
   CHECK(entry.index == last_.Next()) << entry.index.value << " after " << last_.value;
-  NoteTerm(entry.index, TermOf(entry));
+  NoteGeneration(entry.index, GenerationOf(entry));
   last_ = entry.index;
   cached_bytes_ += entry.payload.size();
   entries_.push_back(std::move(entry));
@@ -54,11 +63,11 @@ void Log::TruncateAfter(LogIndex last_kept) {
 }
 
 void Log::ReleaseUpto(LogIndex last_released) {
-  const std::optional<Term> term = TermAt(last_released);
-  CHECK(term.has_value()) << "released up to " << last_released.value << ", log (" << snapshot_last().value << ", "
-                          << last_.value << "]";
-  std::erase_if(runs_, [last_released](const Run& run) { return run.first <= last_released; });
-  runs_.insert(runs_.begin(), {last_released, *term});
+  const std::optional<Generation> generation = GenerationAt(last_released);
+  CHECK(generation.has_value()) << "released up to " << last_released.value << ", log (" << snapshot_last().value
+                                << ", " << last_.value << "]";
+  std::erase_if(runs_, [last_released](const Start& run) { return run.first <= last_released; });
+  runs_.insert(runs_.begin(), {last_released, *generation});
   while (!entries_.empty() && entries_.front().index <= last_released) {
     cached_bytes_ -= entries_.front().payload.size();
     entries_.pop_front();
@@ -66,8 +75,8 @@ void Log::ReleaseUpto(LogIndex last_released) {
   std::erase_if(loaded_, [last_released](const Entry& entry) { return entry.index <= last_released; });
 }
 
-void Log::Reset(LogIndex snapshot_last, Term snapshot_term) {
-  runs_ = {{snapshot_last, snapshot_term}};
+void Log::Reset(LogIndex snapshot_last, Generation snapshot_generation) {
+  runs_ = {{snapshot_last, snapshot_generation}};
   entries_.clear();
   loaded_.clear();
   last_ = snapshot_last;
@@ -114,14 +123,14 @@ void Log::FinishLoad(std::vector<Entry> entries) {
   loading_ = false;
   std::erase_if(entries, [this](const Entry& entry) { return entry.index <= snapshot_last(); });
   for (const Entry& entry : entries) {
-    CHECK(Matches(entry.index, TermOf(entry))) << "loaded entry " << entry.index.value << " is not of this log";
+    CHECK(Matches(entry.index, GenerationOf(entry))) << "loaded entry " << entry.index.value << " is not of this log";
   }
   loaded_ = std::move(entries);
 }
 
 std::uint64_t Log::Hash() const {
   Hasher h;
-  for (const Run& run : runs_) h.Add(run.first).Add(run.term);
+  for (const Start& run : runs_) h.Add(run.first).Add(run.generation);
   h.Add(last_).Add(first_cached()).Add(loading_ ? 1 : 0).Add(loaded_.size());
   if (!loaded_.empty()) h.Add(loaded_.front().index);
   for (const Entry& entry : entries_) {
@@ -134,7 +143,7 @@ std::uint64_t Log::Hash() const {
 void Log::CheckInvariants() const {
   for (std::size_t i = 1; i < runs_.size(); ++i) {
     CHECK(runs_[i - 1].first < runs_[i].first || i == 1) << "runs out of order";
-    CHECK(runs_[i - 1].term < runs_[i].term) << "terms fall along the log";
+    CHECK(runs_[i - 1].generation < runs_[i].generation) << "generations fall along the log";
   }
   CHECK(runs_.back().first <= last_);
   CHECK(entries_.empty() || entries_.back().index == last_);
@@ -144,8 +153,9 @@ void Log::CheckInvariants() const {
   constexpr std::size_t kNewest = 32;
   for (std::size_t i = entries_.size() - std::min(entries_.size(), kNewest); i < entries_.size(); ++i) {
     CHECK(entries_[i].index.value == first_cached().value + i) << "gap in the cached tail";
-    CHECK(Matches(entries_[i].index, TermOf(entries_[i]))) << "runs disagree with entry " << entries_[i].index.value;
+    CHECK(Matches(entries_[i].index, GenerationOf(entries_[i])))
+        << "runs disagree with entry " << entries_[i].index.value;
   }
 }
 
-}  // namespace quorate::consensus::raft
+}  // namespace quorate::consensus

@@ -1,4 +1,4 @@
-#include "consensus/raft/configurations.h"
+#include "consensus/configurations.h"
 
 #include <algorithm>
 #include <utility>
@@ -7,7 +7,7 @@
 #include "consensus/hash.h"
 #include "consensus/quorum/quorum.h"
 
-namespace quorate::consensus::raft {
+namespace quorate::consensus {
 namespace {
 
 bool Follows(const Membership& before, const Membership& after) {
@@ -81,4 +81,4 @@ void Configurations::CheckInvariants() const {
   }
 }
 
-}  // namespace quorate::consensus::raft
+}  // namespace quorate::consensus
