@@ -7,7 +7,7 @@ cmake --preset bugs >build/configure.log
 ninja -C build/bugs quorate_sim_main
 out=tests/sim/bug_seeds.txt
 {
-  echo "# One seed for each seeded bug: bug, seed, the checker that catches it. Made by tools/find_bug_seeds.sh."
+  echo "# One seed for each seeded bug: bug, protocol, seed, the checker that catches it. Made by tools/find_bug_seeds.sh."
   build/bugs/src/sim/main/quorate_sim --find-bugs all --seeds "${1:-1..2000}" || true
 } >"$out.new"
 mv "$out.new" "$out"

@@ -45,6 +45,11 @@ Verdict CheckRevisionsInRealTime(const History& history) {
 
 }  // namespace
 
+bool LogAgreementChecker::Same(const consensus::Entry& a, const consensus::Entry& b) const {
+  if (keeps_ballot_) return a == b;
+  return a.index == b.index && a.kind == b.kind && a.origin == b.origin && a.payload == b.payload;
+}
+
 Verdict LogAgreementChecker::OnDecided(ReplicaId member, const consensus::Entry& entry) {
   LogIndex& last = last_[member];
   if (entry.index != last.Next()) {
@@ -53,7 +58,7 @@ Verdict LogAgreementChecker::OnDecided(ReplicaId member, const consensus::Entry&
   }
   last = entry.index;
   const auto [first, is_new] = decided_.try_emplace(entry.index, First{member, entry});
-  if (is_new || first->second.entry == entry) return std::nullopt;
+  if (is_new || Same(first->second.entry, entry)) return std::nullopt;
   return Violation{"log-agreement", "member " + std::to_string(member.value) + " decided " + Describe(entry) +
                                         ", member " + std::to_string(first->second.member.value) + " decided " +
                                         Describe(first->second.entry)};

@@ -43,6 +43,8 @@ using Verdict = std::optional<Violation>;
 
 class LogAgreementChecker {
  public:
+  // `keeps_ballot`: an entry has the same ballot wherever it is decided.
+  explicit LogAgreementChecker(bool keeps_ballot = true) : keeps_ballot_(keeps_ballot) {}
   // A new life of `member` begins, or it has loaded a snapshot: its state covers everything up to `applied`.
   void OnStart(ReplicaId member, LogIndex applied) { last_[member] = applied; }
   Verdict OnDecided(ReplicaId member, const consensus::Entry& entry);
@@ -53,6 +55,9 @@ class LogAgreementChecker {
     ReplicaId member;
     consensus::Entry entry;
   };
+  bool Same(const consensus::Entry& a, const consensus::Entry& b) const;
+
+  const bool keeps_ballot_;
   std::map<ReplicaId, LogIndex> last_;
   std::map<LogIndex, First> decided_;
 };

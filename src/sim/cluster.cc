@@ -16,14 +16,12 @@ std::vector<ReplicaId> Ids(std::uint64_t count) {
 Cluster::Cluster(const ClusterOptions& options)
     : options_(options),
       scheduler_(trace_),
-      monitor_(trace_, {Ids(options.members), {}, {}}),
+      monitor_(trace_, options.protocol, {Ids(options.members), {}, {}}),
       random_(SeededRandom::ForPurpose(options.seed, "cluster")),
       network_(scheduler_, SeededRandom::ForPurpose(options.seed, "network"), options.network, Ids(options.members),
                trace_) {
   for (const ReplicaId id : Ids(options.members)) MakeMember(id, {Ids(options.members), {}, {}});
-  if (options.protocol == consensus::Protocol::kRaft) {
-    network_.set_tap([this](ReplicaId from, ReplicaId to, const Bytes& frame) { monitor_.OnSent(from, to, frame); });
-  }
+  network_.set_tap([this](ReplicaId from, ReplicaId to, const Bytes& frame) { monitor_.OnSent(from, to, frame); });
   scheduler_.set_after_task([this](ProcessId process) { AfterTask(process); });
 }
 

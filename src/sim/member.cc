@@ -254,7 +254,7 @@ StartOutcome Member::Start() {
   disk_executor_->set_target(&life_->executor);
   const StartOutcome outcome = Open();
   if (outcome != StartOutcome::kRunning) return outcome;
-  if (options_.protocol == consensus::Protocol::kRaft) monitor_.OnRecovered(id(), life_->group->core());
+  monitor_.OnRecovered(id(), life_->group->core());
   CheckNothingReleasedTooEarly();
   life_->transport->Start(life_->group.get());
   probe_.Attach(life_->machine->watches());

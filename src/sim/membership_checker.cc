@@ -59,10 +59,25 @@ Verdict MembershipChecker::OnDecided(const consensus::Entry& entry) {
     if (Contains(before.voters, voter) || Contains(before.learners, voter)) continue;
     return Violation{"membership", step + ": " + std::to_string(voter.value) + " was no learner before it votes"};
   }
-  const bool legal = before.outgoing.empty() ? members_.voters == before.voters || members_.outgoing == before.voters
-                                             : members_.voters == before.voters && members_.outgoing.empty();
+  const bool legal = IsLegal(before, members_);
+  // The one entry that changes the voters also ends the change.
+  if (rule_ == VoterChange::kBothQuorums) members_.outgoing.clear();
   if (legal) return std::nullopt;
-  return Violation{"membership", step + ": not through a joint configuration of both"};
+  return Violation{"membership", step + (rule_ == VoterChange::kJoint ? ": not through a joint configuration of both"
+                                                                      : ": not the former voters at its side")};
+}
+
+bool MembershipChecker::IsLegal(const consensus::Membership& before, const consensus::Membership& after) const {
+  switch (rule_) {
+    case VoterChange::kJoint:
+      return before.outgoing.empty() ? after.voters == before.voters || after.outgoing == before.voters
+                                     : after.voters == before.voters && after.outgoing.empty();
+    case VoterChange::kAlphaWindow:
+      return after.outgoing.empty();
+    case VoterChange::kBothQuorums:
+      return after.outgoing.empty() || after.outgoing == before.voters;
+  }
+  return false;
 }
 
 Verdict MembershipChecker::OnElected(ReplicaId candidate, const consensus::Leadership& leadership,

@@ -1,9 +1,9 @@
 // MembershipChecker: follows the decided changes of the members.
 //
-// Checked: a new voter was a learner before (it must have caught up before it votes; Raft thesis 4.2.1); two
-// configurations in a row differ in their voters only through a joint one of both (paper, section 6); and who leads a
-// term was voted for by a majority of its voters, of both halves when it is joint. Reported as `membership`. Owned by
-// Monitor. Thread rule: one thread.
+// Checked: a new voter was a learner before (it must have caught up before it votes; Raft thesis 4.2.1); voters change
+// in the steps of the protocol (sim/protocols.h): Raft's through a joint configuration of both (paper, section 6),
+// those of Paxos and Zab by one entry. Of Raft besides: who leads a term was voted for by a majority of its voters, of
+// both halves when it is joint. Reported as `membership`. Owned by Monitor. Thread rule: one thread.
 #pragma once
 
 #include <functional>
@@ -11,12 +11,13 @@
 #include "base/ids.h"
 #include "consensus/core.h"
 #include "sim/checkers.h"
+#include "sim/protocols.h"
 
 namespace quorate::sim {
 
 class MembershipChecker {
  public:
-  void Begin(consensus::Membership initial) { members_ = std::move(initial); }
+  MembershipChecker(VoterChange rule, consensus::Membership initial) : rule_(rule), members_(std::move(initial)) {}
   // The first member executes this entry of kind kMembership.
   Verdict OnDecided(const consensus::Entry& entry);
   // `candidate` leads; `members` are those in force on it. `voted` says who has voted for it in this term.
@@ -26,6 +27,9 @@ class MembershipChecker {
   const consensus::Membership& members() const { return members_; }  // as of the newest decided change
 
  private:
+  bool IsLegal(const consensus::Membership& before, const consensus::Membership& after) const;
+
+  VoterChange rule_;
   consensus::Membership members_;
 };
 

@@ -21,7 +21,6 @@ std::vector<ReplicaId> Ids(std::vector<std::uint64_t> numbers) {
 
 class MembershipCheckerTest : public testing::Test {
  protected:
-  MembershipCheckerTest() { checker_.Begin({Ids({1, 2, 3}), {}, {}}); }
   bool Violated(Membership members) {
     consensus::Entry entry;
     entry.kind = consensus::EntryKind::kMembership;
@@ -34,7 +33,7 @@ class MembershipCheckerTest : public testing::Test {
             }).has_value();
   }
 
-  MembershipChecker checker_;
+  MembershipChecker checker_{VoterChange::kJoint, {Ids({1, 2, 3}), {}, {}}};
 };
 
 TEST_F(MembershipCheckerTest, ALearnerIsAddedAndPromotedThroughAJointConfiguration) {
@@ -73,6 +72,23 @@ TEST_F(MembershipCheckerTest, ALeaderInAJointConfigurationNeedsBoth) {
   EXPECT_TRUE(LegallyElected(members, {2, 4}));
   EXPECT_FALSE(LegallyElected(members, {4, 5}));
   EXPECT_FALSE(LegallyElected(members, {2, 3}));
+}
+
+TEST_F(MembershipCheckerTest, PaxosChangesVotersByOneEntryWithoutAFormerHalf) {
+  checker_ = MembershipChecker(VoterChange::kAlphaWindow, {Ids({1, 2, 3}), {}, {}});
+  EXPECT_FALSE(Violated({Ids({1, 2, 3}), {}, Ids({4})}));
+  EXPECT_FALSE(Violated({Ids({2, 3, 4}), {}, {}}));
+  EXPECT_FALSE(Violated({Ids({2, 3}), {}, {}}));
+  EXPECT_TRUE(Violated({Ids({2, 3}), Ids({2, 3}), {}}));
+}
+
+TEST_F(MembershipCheckerTest, ZabChangesVotersByOneEntryThatMayNameTheFormerOnes) {
+  checker_ = MembershipChecker(VoterChange::kBothQuorums, {Ids({1, 2, 3}), {}, {}});
+  EXPECT_FALSE(Violated({Ids({1, 2, 3}), {}, Ids({4})}));
+  EXPECT_FALSE(Violated({Ids({2, 3, 4}), Ids({1, 2, 3}), {}}));
+  EXPECT_EQ(checker_.members(), (Membership{Ids({2, 3, 4}), {}, {}}));
+  EXPECT_FALSE(Violated({Ids({2, 3}), {}, {}}));
+  EXPECT_TRUE(Violated({Ids({2, 3}), Ids({2, 4}), {}}));
 }
 
 }  // namespace

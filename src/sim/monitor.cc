@@ -54,13 +54,23 @@ void Monitor::OnExecuted(ReplicaId member, const consensus::Entry& entry, const 
   Report(model_.OnExecuted(member, entry, *given, now_ns));
 }
 
+void Monitor::OnRecovered(ReplicaId member, const consensus::Core& core) {
+  if (protocol_ == consensus::Protocol::kRaft) Report(promises_.OnStart(member, core));
+}
+
+void Monitor::OnSent(ReplicaId from, ReplicaId to, const Bytes& frame) {
+  if (protocol_ == consensus::Protocol::kRaft) Report(promises_.OnSent(from, to, frame));
+}
+
 void Monitor::OnLeadership(ReplicaId member, const consensus::Leadership& leadership) {
+  if (!leadership.established && !RulesOf(protocol_).elected_leads_its_ballot) return;
   Report(one_leader_.OnLeadership(member, leadership));
 }
 
 void Monitor::OnLeadership(ReplicaId member, const consensus::Leadership& leadership,
                            const consensus::Membership& members) {
   OnLeadership(member, leadership);
+  if (protocol_ != consensus::Protocol::kRaft) return;
   if (leadership.role != consensus::Role::kLeader || leadership.ballot <= elected_) return;
   elected_ = leadership.ballot;
   Report(MembershipChecker::OnElected(member, leadership, members, [&](ReplicaId voter) {

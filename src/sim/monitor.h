@@ -15,6 +15,7 @@
 #include "sim/checkers.h"
 #include "sim/membership_checker.h"
 #include "sim/model_checker.h"
+#include "sim/protocols.h"
 #include "sim/raft_promises.h"
 #include "sim/trace_hash.h"
 #include "store/engine_memory/memory_engine.h"
@@ -23,7 +24,11 @@ namespace quorate::sim {
 
 class Monitor {
  public:
-  Monitor(TraceHash& trace, consensus::Membership initial) : trace_(trace) { membership_.Begin(std::move(initial)); }
+  Monitor(TraceHash& trace, consensus::Protocol protocol, consensus::Membership initial)
+      : trace_(trace),
+        protocol_(protocol),
+        log_agreement_(RulesOf(protocol).entries_keep_ballot),
+        membership_(RulesOf(protocol).voter_change, std::move(initial)) {}
 
   void Report(Verdict verdict);
   void Report(std::string checker, std::string message);
@@ -33,8 +38,8 @@ class Monitor {
   // The state of `member` is what its disk held, or a snapshot: `image` is what is durable of it now.
   void OnState(ReplicaId member, const coord::Machine& machine, const store::MemoryStorage::Image& image);
   // The same start, once the core stands, and what its member says to others.
-  void OnRecovered(ReplicaId member, const consensus::Core& core) { Report(promises_.OnStart(member, core)); }
-  void OnSent(ReplicaId from, ReplicaId to, const Bytes& frame) { Report(promises_.OnSent(from, to, frame)); }
+  void OnRecovered(ReplicaId member, const consensus::Core& core);
+  void OnSent(ReplicaId from, ReplicaId to, const Bytes& frame);
   void OnDecided(ReplicaId member, const consensus::Entry& entry);
   // `machine` has just executed the entry and given `outcome`.
   void OnExecuted(ReplicaId member, const consensus::Entry& entry, const coord::Machine& machine,
@@ -61,13 +66,14 @@ class Monitor {
 
  private:
   TraceHash& trace_;
+  const consensus::Protocol protocol_;
   std::vector<Violation> violations_;
   LogAgreementChecker log_agreement_;
   OneLeaderChecker one_leader_;
   StateHashChecker state_hash_;
   AppliedRevisionChecker applied_revision_;
   ModelChecker model_;
-  RaftPromises promises_;
+  RaftPromises promises_;  // of Raft only
   MembershipChecker membership_;
   consensus::Ballot elected_;  // the newest ballot whose leader was looked at
   std::uint64_t snapshots_loaded_ = 0;

@@ -15,9 +15,12 @@ std::vector<PinnedSeed> ReadPinnedSeeds(const std::string& path) {
     if (line.empty() || line[0] == '#') continue;
     std::istringstream words(line);
     PinnedSeed one;
-    words >> one.name >> one.seed >> std::ws;
+    std::string protocol;
+    words >> one.name >> protocol >> one.seed >> std::ws;
     std::getline(words, one.note);
-    CHECK(!words.bad() && one.seed != 0) << path << ": not a name and a seed: " << line;
+    const Result<consensus::Protocol> parsed = consensus::ParseProtocol(protocol);
+    CHECK(parsed.ok() && !words.bad() && one.seed != 0) << path << ": not a name, a protocol and a seed: " << line;
+    one.protocol = *parsed;
     pinned.push_back(std::move(one));
   }
   return pinned;

@@ -6,11 +6,15 @@
 #include <string>
 #include <vector>
 
+#include "consensus/core.h"
+
 namespace quorate::sim {
 
-// One line of a pinned-seeds file: a name, a seed and a word or more; lines that begin with '#' are comments.
+// One line of a pinned-seeds file: a name, a protocol, a seed and a word or more; lines that begin with '#' are
+// comments.
 struct PinnedSeed {
   std::string name;
+  consensus::Protocol protocol = consensus::Protocol::kRaft;
   std::uint64_t seed = 0;
   std::string note;  // of a seeded bug: the checker that catches it
 };

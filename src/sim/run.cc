@@ -10,6 +10,7 @@
 #include "sim/churn.h"
 #include "sim/cluster.h"
 #include "sim/nemesis.h"
+#include "sim/protocols.h"
 #include "sim/workload.h"
 
 namespace quorate::sim {
@@ -24,6 +25,7 @@ constexpr std::uint64_t kSettleNs =
     12 * kSecond;  // after that: everything open is answered, everybody applies, no lease is left
 constexpr std::uint64_t kLivenessRetryNs = 200 * kMillisecond;
 constexpr std::uint64_t kTickNs = 10 * kMillisecond;  // GroupOptions' default
+constexpr std::uint64_t kLinkLostPerFrameLost = 10;   // per million, for each per thousand
 constexpr std::uint64_t kOperationsMin = 500;
 constexpr std::uint64_t kFaultsMin = 5;
 
@@ -68,7 +70,9 @@ ClusterOptions DrawCluster(const RunOptions& options, SeededRandom& random) {
   cluster.protocol = options.protocol;
   cluster.members = random.Chance(500) ? 3 : 5;
   cluster.core = DrawCore(random);
-  cluster.network.unordered = options.protocol == consensus::Protocol::kRaft && random.Chance(400);
+  const bool unordered = random.Chance(400);
+  const bool fifo = TraitsOf(options.protocol)->needs_fifo_links;
+  cluster.network.unordered = unordered && !fifo;
   // Up to a quarter of an election timeout: elections are contested, and yet end.
   const std::uint64_t delay_max = cluster.core.election_ticks * kTickNs / 4;
   cluster.network.delay_max_ns = std::min(delay_max, random.Between(1, 25) * kMillisecond);
@@ -79,6 +83,8 @@ ClusterOptions DrawCluster(const RunOptions& options, SeededRandom& random) {
   cluster.network.far_max_ns = 2 * delay_max;
   cluster.network.slow_permille = random.Below(30);
   cluster.network.reset_per_million = random.Below(60);
+  // What a link that keeps its order loses, it loses with all that follows.
+  if (unordered && fifo) cluster.network.reset_per_million += kLinkLostPerFrameLost * cluster.network.lost_permille;
   cluster.storage = DrawStorage(random);
   cluster.skew_permille_max = random.Below(50);
   cluster.storage.sync_max_ns =

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "sim/bugs.h"
 #include "sim/pinned.h"
+#include "sim/protocols.h"
 
 namespace quorate::sim {
 namespace {
@@ -17,9 +18,10 @@ constexpr std::uint64_t kSeeds = 100;
 
 const std::string kPinned = std::string(QUORATE_SOURCE_DIR) + "/tests/sim/";
 
-RunOptions Seed(std::uint64_t seed) {
+RunOptions Seed(std::uint64_t seed, consensus::Protocol protocol = consensus::Protocol::kRaft) {
   SetLogLevel(LogLevel::kError);
   RunOptions options;
+  options.protocol = protocol;
   options.seed = seed;
   return options;
 }
@@ -28,24 +30,30 @@ std::string Why(const Report& report) {
   return report.ok() ? "good" : report.violations[0].checker + ": " + report.violations[0].message;
 }
 
-TEST(Run, ASeedReplaysExactly) {
+// What must hold under every protocol that this build has.
+class RunProtocol : public testing::TestWithParam<consensus::Protocol> {};
+
+INSTANTIATE_TEST_SUITE_P(Built, RunProtocol, testing::ValuesIn(BuiltProtocols()),
+                         [](const auto& protocol) { return std::string(consensus::ProtocolName(protocol.param)); });
+
+TEST_P(RunProtocol, ASeedReplaysExactly) {
   for (std::uint64_t seed = 1; seed <= 5; ++seed) {
-    const Report first = RunSeedApart(Seed(seed));
-    const Report second = RunSeedApart(Seed(seed));
+    const Report first = RunSeedApart(Seed(seed, GetParam()));
+    const Report second = RunSeedApart(Seed(seed, GetParam()));
     EXPECT_NE(first.hash, 0u) << Why(first);
     EXPECT_EQ(EncodeReport(first), EncodeReport(second)) << "seed " << seed;
   }
 }
 
-TEST(Run, SeedsDiffer) {
-  EXPECT_NE(RunSeedApart(Seed(1)).hash, RunSeedApart(Seed(2)).hash);
+TEST_P(RunProtocol, SeedsDiffer) {
+  EXPECT_NE(RunSeedApart(Seed(1, GetParam())).hash, RunSeedApart(Seed(2, GetParam())).hash);
 }
 
-TEST(Run, EverySeedDoesEnoughAndIsGood) {
+TEST_P(RunProtocol, EverySeedDoesEnoughAndIsGood) {
   std::set<std::string> kinds;
   std::uint64_t changes = 0, snapshots = 0;
   for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
-    const Report report = RunSeedApart(Seed(seed));
+    const Report report = RunSeedApart(Seed(seed, GetParam()));
     EXPECT_TRUE(report.ok()) << "seed " << seed << " " << Why(report);
     EXPECT_GE(report.simulated_ms, 60'000u);
     EXPECT_GE(report.good + report.failed + report.unknown, 500u);
@@ -58,6 +66,18 @@ TEST(Run, EverySeedDoesEnoughAndIsGood) {
   EXPECT_GE(changes, kSeeds);
   EXPECT_GE(snapshots, kSeeds);
   EXPECT_EQ(kinds.size(), 22u) << "a kind of fault that no seed draws";
+}
+
+TEST(Run, AProtocolThatIsNotInTheBuildIsRefused) {
+  for (const consensus::Protocol protocol :
+       {consensus::Protocol::kRaft, consensus::Protocol::kPaxos, consensus::Protocol::kZab}) {
+    const Result<consensus::Traits> traits = TraitsOf(protocol);
+    if (traits.ok()) {
+      EXPECT_EQ(traits->name, consensus::ProtocolName(protocol));
+    } else {
+      EXPECT_EQ(traits.status().code(), StatusCode::kUnimplemented);
+    }
+  }
 }
 
 TEST(Run, TheCanaryFails) {
@@ -79,7 +99,7 @@ TEST(Run, ReportsSurviveTheirEncoding) {
 
 TEST(Run, SeedsThatOnceFailedPass) {
   for (const PinnedSeed& pinned : ReadPinnedSeeds(kPinned + "regressions.txt")) {
-    const Report report = RunSeedApart(Seed(pinned.seed));
+    const Report report = RunSeedApart(Seed(pinned.seed, pinned.protocol));
     EXPECT_TRUE(report.ok()) << pinned.name << " " << pinned.seed << " " << Why(report);
   }
 }
@@ -97,8 +117,9 @@ TEST(SeededBugs, EachIsCaughtAtItsPinnedSeedAndTheSeedIsGoodWithoutIt) {
   for (const PinnedSeed& pinned : ReadPinnedSeeds(kPinned + "bug_seeds.txt")) {
     const SeededBug* bug = FindSeededBug(pinned.name);
     ASSERT_NE(bug, nullptr) << pinned.name;
-    EXPECT_TRUE(RunSeedApart(Seed(pinned.seed)).ok()) << pinned.seed;
-    RunOptions options = Seed(pinned.seed);
+    EXPECT_TRUE(!bug->protocol || *bug->protocol == pinned.protocol) << pinned.name;
+    EXPECT_TRUE(RunSeedApart(Seed(pinned.seed, pinned.protocol)).ok()) << pinned.name << " " << pinned.seed;
+    RunOptions options = Seed(pinned.seed, pinned.protocol);
     options.bug = pinned.name;
     const Report report = RunSeedApart(options);
     ASSERT_FALSE(report.ok()) << pinned.name << " is not caught at seed " << pinned.seed

@@ -6,9 +6,11 @@
 #include <optional>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "base/log.h"
 #include "sim/bugs.h"
+#include "sim/protocols.h"
 #include "sim/run.h"
 
 namespace quorate::sim {
@@ -117,15 +119,24 @@ int RunSeeds(const Flags& flags, RunOptions options, SeedRange range) {
   return kViolated;
 }
 
-// Prints "bug seed checker" with the first seed that fails with the bug and passes without it.
+// The protocol under which a seed looks for the bug: its own, or each in turn for a bug of the layers that all share.
+consensus::Protocol ProtocolFor(const SeededBug& bug, std::uint64_t seed) {
+  static const std::vector<consensus::Protocol> built = BuiltProtocols();
+  return bug.protocol ? *bug.protocol : built[seed % built.size()];
+}
+
+// Prints "bug protocol seed checker" with the first seed that fails with the bug and passes without it.
 bool FindBug(const SeededBug& bug, RunOptions options, SeedRange range) {
+  if (bug.protocol && !TraitsOf(*bug.protocol).ok()) return true;
   for (options.seed = range.first; options.seed <= range.last; ++options.seed) {
     options.bug = bug.name;
+    options.protocol = ProtocolFor(bug, options.seed);
     const Report with = RunSeedApart(options);
     if (with.ok()) continue;
     options.bug.clear();
     if (!RunSeedApart(options).ok()) continue;
-    std::printf("%s %lu %s\n", bug.name.c_str(), options.seed, with.violations.front().checker.c_str());
+    std::printf("%s %s %lu %s\n", bug.name.c_str(), std::string(consensus::ProtocolName(options.protocol)).c_str(),
+                options.seed, with.violations.front().checker.c_str());
     std::fflush(stdout);
     return true;
   }
@@ -146,8 +157,8 @@ int ListBugs() {
   for (const SeededBug& bug : SeededBugs()) {
     std::string checkers;
     for (const std::string& checker : bug.checkers) checkers += (checkers.empty() ? "" : ", ") + checker;
-    std::printf("%s\n    %s\n    from: %s\n    caught by: %s\n", bug.name.c_str(), bug.mistake.c_str(),
-                bug.reference.c_str(), checkers.c_str());
+    std::printf("%s (%s)\n    %s\n    from: %s\n    caught by: %s\n", bug.name.c_str(),
+                std::string(bug.owner()).c_str(), bug.mistake.c_str(), bug.reference.c_str(), checkers.c_str());
   }
   return kGood;
 }
@@ -181,7 +192,8 @@ int SimMain(int argc, char** argv) {
   if (flags.list_bugs) return ListBugs();
   const Result<consensus::Protocol> protocol = consensus::ParseProtocol(flags.protocol);
   if (!protocol.ok()) return Fail(protocol.status().message());
-  if (*protocol != consensus::Protocol::kRaft) return Fail(flags.protocol + " is not in this build yet");
+  const Result<consensus::Traits> traits = TraitsOf(*protocol);
+  if (!traits.ok()) return Fail(traits.status().message());
   const std::optional<SeedRange> range = ParseSeeds(flags);
   if (!range) return Fail("--seeds " + flags.seeds + ": write it as FIRST..LAST, for example 1..200");
   if (!flags.bug.empty() && FindSeededBug(flags.bug) == nullptr) {

@@ -1,0 +1,33 @@
+// Protocols: what the simulator must know of each consensus protocol besides its core.
+//
+// Read by everything in sim/ that is not the same for all. Plain functions, no thread rule.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/result.h"
+#include "consensus/core.h"
+
+namespace quorate::sim {
+
+// How voters may change from one decided membership entry to the next.
+enum class VoterChange : std::uint8_t {
+  kJoint,        // Raft: an entry of both configurations, then one of the new (paper, section 6)
+  kAlphaWindow,  // Paxos: one entry, which rules the slots from alpha later on (Lamport, Malkhi, Zhou 2010)
+  kBothQuorums,  // Zab: one entry, acknowledged by quorums of both (Shraer et al. 2012)
+};
+
+struct ProtocolRules {
+  VoterChange voter_change = VoterChange::kJoint;
+  bool entries_keep_ballot = true;       // every member decides an entry with the same ballot
+  bool elected_leads_its_ballot = true;  // kLeader says, before it is established, that the ballot is its own
+};
+ProtocolRules RulesOf(consensus::Protocol protocol);
+
+// Asks the factory. UNIMPLEMENTED for a protocol that this build does not have.
+Result<consensus::Traits> TraitsOf(consensus::Protocol protocol);
+// Those the factory makes.
+std::vector<consensus::Protocol> BuiltProtocols();
+
+}  // namespace quorate::sim
