@@ -21,8 +21,8 @@ struct SeededBug {
   std::string reference;              // where it happened, or the paper's sentence that it breaks
   std::vector<std::string> checkers;  // of which one must catch it
 
-  std::optional<consensus::Protocol> protocol;  // set by the registry; empty = of the shared layers
-  std::string_view owner() const;               // "raft", "paxos", "zab" or "shared"
+  std::optional<consensus::Protocol> protocol = std::nullopt;  // set by the registry; empty = of the shared layers
+  std::string_view owner() const;                              // "raft", "paxos", "zab" or "shared"
 };
 
 #ifdef QUORATE_BUGS
