@@ -1,4 +1,5 @@
 #include "consensus/core.h"
+#include "consensus/paxos/node.h"
 #include "consensus/raft/node.h"
 
 namespace quorate::consensus {
@@ -27,10 +28,12 @@ Result<std::unique_ptr<Core>> MakeCore(Protocol protocol, const Options& options
     case Protocol::kRaft:
       return raft::Node::Make(options, std::move(recovered));
     case Protocol::kPaxos:
+      return paxos::Node::Make(options, std::move(recovered));
     case Protocol::kZab:
       break;
   }
-  return Status{StatusCode::kUnimplemented, "this build has no " + std::string(ProtocolName(protocol)) + ": use raft"};
+  return Status{StatusCode::kUnimplemented,
+                "this build has no " + std::string(ProtocolName(protocol)) + ": use raft or paxos"};
 }
 
 }  // namespace quorate::consensus
