@@ -24,6 +24,11 @@ Acceptor::Answer Acceptor::Accept(Entry entry) {
   return Answer::kAccepted;
 }
 
+void Acceptor::Restore(Entry entry) {
+  const LogIndex slot = entry.index;
+  accepted_.insert_or_assign(slot, std::move(entry));
+}
+
 bool Acceptor::Learn(Entry entry) {
   const auto [at, is_new] = accepted_.try_emplace(entry.index);
   // A ballot above the one it was chosen in carries the same value (P2b).

@@ -34,6 +34,8 @@ class Acceptor {
   };
   // Phase 2. REQUIRES a slot that was not taken out.
   Answer Accept(Entry entry);
+  // What was accepted before a start: under this promise or a lower one.
+  void Restore(Entry entry);
   // The value is known to be chosen, whatever was accepted before. False: the acceptance has it already. The entry is
   // as some acceptor accepted it, which this one might have done as well.
   bool Learn(Entry entry);

@@ -95,6 +95,7 @@ void Put(Writer& w, const HeartbeatReply& m) {
   w.PutId(m.echoed);
   w.PutId(m.held);
   w.PutId(m.match);
+  w.PutId(m.known);
   w.PutBool(m.lease);
 }
 void Put(Writer&, const TakeOver&) {}
@@ -218,6 +219,7 @@ void Get(Reader& r, const Bytes&, HeartbeatReply* m) {
   m->echoed = GetSlot(r);
   m->held = GetSlot(r);
   m->match = GetSlot(r);
+  m->known = GetSlot(r);
   m->lease = r.GetBool();
   if (m->match > m->held) r.Fail();
 }

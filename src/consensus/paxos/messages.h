@@ -116,6 +116,7 @@ struct HeartbeatReply {
   LogIndex echoed;     // echo of Heartbeat::match
   LogIndex held;       // every slot up to here is known to be chosen or accepted with this ballot, durable or not
   LogIndex match;      // the durable part of it
+  LogIndex known;      // every slot up to here is durably known to be chosen: a restart finds it so
   bool lease = false;  // and no other proposer is answered for an election timeout from now on
   friend bool operator==(const HeartbeatReply&, const HeartbeatReply&) = default;
 };

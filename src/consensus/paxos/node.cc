@@ -132,7 +132,7 @@ Node::Node(Own own, Configurations configurations, Ballot promised, LogIndex cho
     if (entry.index <= chosen) {
       learner_.Append(std::move(entry));
     } else {
-      acceptor_.Accept(std::move(entry));
+      acceptor_.Restore(std::move(entry));
     }
   }
   // The state machine is never behind its snapshot; whatever it has executed was chosen.

@@ -233,7 +233,7 @@ class Node final : public Core {
   bool IsCaughtUp(const Leader& leader, ReplicaId replica) const;
   bool HasOpenMembership() const;
   void Settle(Leader& leader);
-  void Confirm(Leader& leader);
+  void EndChange(Leader& leader);
   void AddPeers(Leader& leader);
   void DropPeersThatLeft(Leader& leader);
   bool HasLeft() const;

@@ -77,15 +77,22 @@ void Node::Settle(Leader& leader) {
     DropPeersThatLeft(leader);
     if (configurations_.IsChanging()) AskPhase1();
   }
-  if (configurations_.IsChanging() && !leader.confirming) Confirm(leader);
+  if (configurations_.IsChanging() && !leader.confirming && !HasOpenMembership()) EndChange(leader);
 }
 
-// The second entry of a change. What waits for a slot goes first: it stands in the way already.
-void Node::Confirm(Leader& leader) {
-  if (HasOpenMembership()) return;
-  leader.confirming = true;
+// No-ops up to the last slot of the former acceptors, and the second entry once those are needed no more.
+void Node::EndChange(Leader& leader) {
+  const LogIndex last = configurations_.InForceFrom().Prev();
   std::uint64_t slot = std::max(proposer_.next(), proposer_.last_seen().Next()).value + proposer_.waiting();
-  for (; slot < configurations_.InForceFrom().value; ++slot) proposer_.Enqueue({EntryKind::kNoop, Origin(), Bytes()});
+  for (; slot <= last.value; ++slot) proposer_.Enqueue({EntryKind::kNoop, Origin(), Bytes()});
+  if (learner_.chosen() < last) return;
+  const auto knows = [&](ReplicaId replica) {
+    if (replica == self()) return writes_.durable_chosen() >= last;
+    const auto found = leader.peers.find(replica);
+    return found != leader.peers.end() && found->second.known() >= last;
+  };
+  if (!own_.quorums.IsPhase2(configurations_.Of(last.Next()), knows)) return;
+  leader.confirming = true;
   Membership settled = members();
   settled.outgoing.clear();
   proposer_.Enqueue(

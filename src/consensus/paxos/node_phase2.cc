@@ -85,7 +85,13 @@ void Node::Handle(ReplicaId from, const Ballot& ballot, const Heartbeat& heartbe
   learner_.Notice(ballot, heartbeat.chosen);
   Advance();
   const LogIndex held = Held(ballot);
-  HeartbeatReply reply{heartbeat.round, heartbeat.sent, heartbeat.match, held, std::min(held, writes_.DurableUpto())};
+  HeartbeatReply reply;
+  reply.round = heartbeat.round;
+  reply.sent = heartbeat.sent;
+  reply.echoed = heartbeat.match;
+  reply.held = held;
+  reply.match = std::min(held, writes_.DurableUpto());
+  reply.known = writes_.durable_chosen();
   if (own_.options.lease_reads) {
     acceptor_.GrantLease(own_.options.election_ticks);
     reply.lease = true;
@@ -182,6 +188,7 @@ void Node::Handle(ReplicaId from, const HeartbeatReply& reply) {
   position.held = std::min(reply.held, proposer_.next().Prev());
   position.match = std::min(reply.match, proposer_.next().Prev());
   peer.OnPosition(position);
+  peer.OnKnown(reply.known);
   Handle(from, Learned{reply.match});
   if (reply.round <= leader->reads.last_round()) {
     peer.OnConfirmed(reply.round);

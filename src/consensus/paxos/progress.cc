@@ -24,6 +24,10 @@ void Progress::OnTold(LogIndex chosen) {
   told_ = std::max(told_, chosen);
 }
 
+void Progress::OnKnown(LogIndex known) {
+  known_ = std::max(known_, known);
+}
+
 void Progress::OnConfirmed(ReadRound round) {
   confirmed_ = std::max(confirmed_, round);
 }
@@ -84,7 +88,7 @@ void Progress::Restart(LogIndex held) {
 
 std::uint64_t Progress::Hash() const {
   Hasher h;
-  h.Add(match_).Add(next_).Add(told_).Add(active_ ? 1 : 0).Add(confirmed_).Add(lent_).Add(leave_ticks_);
+  h.Add(match_).Add(next_).Add(told_).Add(known_).Add(active_ ? 1 : 0).Add(confirmed_).Add(lent_).Add(leave_ticks_);
   h.Add(state_.index());
   if (const auto* replicate = std::get_if<Replicate>(&state_)) {
     h.Add(replicate->bytes);

@@ -58,6 +58,9 @@ class Progress {
   LogIndex told() const { return told_; }
   void OnTold(LogIndex chosen);
 
+  LogIndex known() const { return known_; }  // it durably knows all slots up to here to be chosen
+  void OnKnown(LogIndex known);
+
   void MarkActive() { active_ = true; }  // heard from since the last call of TakeActive
   bool TakeActive() { return std::exchange(active_, false); }
 
@@ -96,6 +99,7 @@ class Progress {
   LogIndex next_{1};
   std::variant<Unknown, Replicate, Snapshot> state_;
   LogIndex told_;
+  LogIndex known_;
   bool active_ = false;
   ReadRound confirmed_;
   ReadRound lent_;

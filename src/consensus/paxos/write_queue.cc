@@ -37,7 +37,7 @@ WriteBatch WriteQueue::TakeBatch(const HardState& hard_state) {
   }
   hard_state_changed_ = chosen_changed_ = installs_ = false;
   if (batch.sync) last_sync_ = batch.seq;
-  sent_.push_back({batch.seq, std::exchange(slots_, {})});
+  sent_.push_back({batch.seq, std::exchange(slots_, {}), written_ ? written_->chosen : LogIndex()});
   next_seq_ = next_seq_.Next();
   return batch;
 }
@@ -47,6 +47,7 @@ std::vector<LogIndex> WriteQueue::OnPersisted(PersistSeq upto) {
   persisted_ = std::max(persisted_, upto);
   std::vector<LogIndex> durable;
   for (; !sent_.empty() && sent_.front().seq <= persisted_; sent_.pop_front()) {
+    durable_chosen_ = std::max(durable_chosen_, sent_.front().chosen);
     for (const LogIndex slot : sent_.front().slots) {
       const auto found = unsynced_.find(slot);
       if (found == unsynced_.end() || found->second > persisted_) continue;
@@ -60,9 +61,10 @@ std::vector<LogIndex> WriteQueue::OnPersisted(PersistSeq upto) {
 std::uint64_t WriteQueue::Hash() const {
   Hasher h;
   h.Add(ops_.size()).Add(installs_ ? 1 : 0).Add(hard_state_changed_ ? 1 : 0).Add(chosen_changed_ ? 1 : 0);
+  h.Add(durable_chosen_);
   h.Add(next_seq_.value - persisted_.value).Add(last_sync_ > persisted_ ? last_sync_.value - persisted_.value : 0);
   for (const Sent& sent : sent_) {
-    h.Add(sent.slots.size());
+    h.Add(sent.slots.size()).Add(sent.chosen);
     for (const LogIndex slot : sent.slots) h.Add(slot);
   }
   for (const auto& [slot, seq] : unsynced_) h.Add(slot).Add(seq.value - persisted_.value);

@@ -42,6 +42,8 @@ class WriteQueue {
   std::vector<LogIndex> OnPersisted(PersistSeq upto);
 
   bool IsDurable(LogIndex slot) const { return !unsynced_.contains(slot); }
+  // What a restart would find known to be chosen.
+  LogIndex durable_chosen() const { return durable_chosen_; }
   // Every slot up to here that was ever put is durable.
   LogIndex DurableUpto() const { return unsynced_.empty() ? LogIndex(UINT64_MAX) : unsynced_.begin()->first.Prev(); }
 
@@ -52,6 +54,7 @@ class WriteQueue {
   struct Sent {
     PersistSeq seq;
     std::vector<LogIndex> slots;
+    LogIndex chosen;
   };
 
   std::vector<LogOp> ops_;
@@ -63,6 +66,7 @@ class WriteQueue {
   PersistSeq next_seq_{1};
   PersistSeq last_sync_;
   PersistSeq persisted_;
+  LogIndex durable_chosen_;
   std::deque<Sent> sent_;                    // not yet persisted
   std::map<LogIndex, PersistSeq> unsynced_;  // the batch that holds the slot's latest entry
 };
