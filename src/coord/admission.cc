@@ -6,6 +6,7 @@
 #include "coord/cluster/feature_level.h"
 #include "coord/errors.h"
 #include "coord/machine.h"
+#include "coord/session/sessions.h"
 
 namespace quorate::coord {
 namespace {
@@ -17,14 +18,14 @@ bool IsOneOf(const CommandBody& body) {
 
 }  // namespace
 
-Status Admission::AdmitCommand(const Command& command) const {
+Status Admission::AdmitCommand(const Command& command) {
+  RETURN_IF_ERROR(CheckSessionGap(command.envelope));
   RETURN_IF_ERROR(CheckAuth(command.envelope, command.body));
   RETURN_IF_ERROR(CheckLevel(command.body));
   RETURN_IF_ERROR(CheckAlarms(command.body));
   RETURN_IF_ERROR(CheckFences(command.envelope));
   RETURN_IF_ERROR(CheckIntents(command.body));
-  RETURN_IF_ERROR(CheckDuplicate(command.envelope));
-  return CheckSessionGap(command.envelope);
+  return CheckDuplicate(command.envelope);
 }
 
 Status Admission::AdmitRead(std::string_view key, std::string_view end) const {
@@ -37,6 +38,9 @@ Status Admission::CheckAuth(const Envelope&, const CommandBody&) const {
 }
 // Nobody proposes these at level 1, but a frontend that is asked at the wrong moment.
 Status Admission::CheckLevel(const CommandBody& body) const {
+  if (level_.now() < 3 && IsOneOf<OpenSessionRequest, CloseSessionRequest, RenewSessionsRequest>(body)) {
+    return errors::NotCapable();
+  }
   if (level_.now() < 2 &&
       IsOneOf<AddMember, RemoveMember, UpdateMember, PromoteMember, ReplaceMember, AlarmRequest>(body)) {
     return errors::NotCapable();
@@ -64,8 +68,11 @@ Status Admission::CheckIntents(const CommandBody&) const {
 Status Admission::CheckDuplicate(const Envelope&) const {
   return {};
 }
-Status Admission::CheckSessionGap(const Envelope&) const {
-  return {};
+// A protocol that fills holes with no-ops may decide a client's later command and never the earlier one (Multi-Paxos;
+// design section 2). The turn is taken before the other rules judge: what they refuse was the client's command all the
+// same, and those behind it go on, as in ZooKeeper.
+Status Admission::CheckSessionGap(const Envelope& envelope) {
+  return envelope.session ? sessions_.TakeTurn(envelope.session, envelope.sequence) : Status();
 }
 Status Admission::CheckReadAuth(std::string_view, std::string_view) const {
   return {};

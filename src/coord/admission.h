@@ -5,7 +5,8 @@
 // must be deterministic: it may look at the tables and at the command, at nothing else.
 //
 // Each rule is a function of its own; the features behind them (authentication, quota, locks, transactions across
-// groups, idempotency, pipelined sessions) fill them in. Order matters: who may not act learns nothing of the rest.
+// groups, idempotency) fill them in. Order matters: a session's turn first (admission.cc says why), and who may not act
+// learns nothing of the rest.
 #pragma once
 
 #include <string_view>
@@ -17,12 +18,15 @@ namespace quorate::coord {
 
 class Alarms;
 class FeatureLevel;
+class Sessions;
 
 class Admission {
  public:
-  Admission(const Alarms& alarms, const FeatureLevel& level) : alarms_(alarms), level_(level) {}
+  Admission(const Alarms& alarms, const FeatureLevel& level, Sessions& sessions)
+      : alarms_(alarms), level_(level), sessions_(sessions) {}
 
-  Status AdmitCommand(const Command& command) const;
+  // A command of a native session has its turn by this, whether it is admitted or not.
+  Status AdmitCommand(const Command& command);
   // `key`, `end`: the range that is read, as in RangeRequest.
   Status AdmitRead(std::string_view key, std::string_view end) const;
 
@@ -33,12 +37,13 @@ class Admission {
   Status CheckFences(const Envelope& envelope) const;
   Status CheckIntents(const CommandBody& body) const;
   Status CheckDuplicate(const Envelope& envelope) const;
-  Status CheckSessionGap(const Envelope& envelope) const;
+  Status CheckSessionGap(const Envelope& envelope);
   Status CheckReadAuth(std::string_view key, std::string_view end) const;
   Status CheckReadIntents(std::string_view key, std::string_view end) const;
 
   const Alarms& alarms_;
   const FeatureLevel& level_;
+  Sessions& sessions_;
 };
 
 }  // namespace quorate::coord

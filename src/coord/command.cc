@@ -39,6 +39,9 @@ enum class Kind : std::uint8_t {
   kPromoteMember = 15,
   kReplaceMember = 16,
   kAlarm = 17,
+  kOpenSession = 18,
+  kCloseSession = 19,
+  kRenewSessions = 20,
 };
 enum class OpKind : std::uint8_t { kEmpty = 0, kRange = 1, kPut = 2, kDeleteRange = 3, kTxn = 4 };
 
@@ -138,6 +141,20 @@ class Encoder {
     out_.PutBool(request.activate);
     out_.PutId(request.alarm.member);
     out_.Put8(static_cast<std::uint8_t>(request.alarm.type));
+  }
+  void operator()(const OpenSessionRequest& open) {
+    PutKind(Kind::kOpenSession);
+    out_.PutId(open.id);
+    out_.PutVarint(open.ttl_ms);
+  }
+  void operator()(const CloseSessionRequest& close) {
+    PutKind(Kind::kCloseSession);
+    out_.PutId(close.id);
+  }
+  void operator()(const RenewSessionsRequest& renew) {
+    PutKind(Kind::kRenewSessions);
+    out_.PutVarint(renew.ids.size());
+    for (const SessionId id : renew.ids) out_.PutId(id);
   }
 
   void Head(const Envelope& envelope) {
@@ -308,7 +325,29 @@ class Decoder {
         body->emplace<AdvanceTime>();
         return true;
       default:
-        return ClusterBody(static_cast<Kind>(kind), body);
+        return SessionBody(static_cast<Kind>(kind), body) || ClusterBody(static_cast<Kind>(kind), body);
+    }
+  }
+
+  bool SessionBody(Kind kind, CommandBody* body) {
+    switch (kind) {
+      case Kind::kOpenSession: {
+        auto& open = body->emplace<OpenSessionRequest>();
+        open.id = in_.GetId<SessionId>();
+        open.ttl_ms = in_.GetVarint();
+        return true;
+      }
+      case Kind::kCloseSession:
+        body->emplace<CloseSessionRequest>().id = in_.GetId<SessionId>();
+        return true;
+      case Kind::kRenewSessions: {
+        auto& renew = body->emplace<RenewSessionsRequest>();
+        renew.ids.resize(in_.GetCount());
+        for (SessionId& id : renew.ids) id = in_.GetId<SessionId>();
+        return true;
+      }
+      default:
+        return false;
     }
   }
 

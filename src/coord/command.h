@@ -37,7 +37,7 @@ struct Envelope {
   std::uint64_t cluster_time_ns = 0;  // see coord/time; apply takes the maximum
   std::int64_t wall_time_ns = 0;      // for people and for choosing a restore point; never read by apply's logic
   SessionId session;                  // of a pipelined client; 0 = none
-  std::uint64_t sequence = 0;         // in that session: applied only right after its predecessor
+  std::uint64_t sequence = 0;         // in that session, from 1: executed only right after its predecessor
   std::string idempotency_id;         // empty = none
   std::string principal;              // empty = no auth
   std::uint64_t auth_revision = 0;
@@ -49,10 +49,10 @@ struct Envelope {
 struct AdvanceTime {};  // an otherwise idle leader lets cluster time be logged
 struct AdvanceTimeResponse {};
 
-using CommandBody =
-    std::variant<PutRequest, DeleteRangeRequest, TxnRequest, CompactRequest, LeaseGrantRequest, LeaseRevokeRequest,
-                 LeaseRenewRequest, ExpireRequest, AdvanceTime, PublishMember, RaiseFeatureLevel, AddMember,
-                 RemoveMember, UpdateMember, PromoteMember, ReplaceMember, AlarmRequest>;
+using CommandBody = std::variant<PutRequest, DeleteRangeRequest, TxnRequest, CompactRequest, LeaseGrantRequest,
+                                 LeaseRevokeRequest, LeaseRenewRequest, ExpireRequest, AdvanceTime, PublishMember,
+                                 RaiseFeatureLevel, AddMember, RemoveMember, UpdateMember, PromoteMember, ReplaceMember,
+                                 AlarmRequest, OpenSessionRequest, CloseSessionRequest, RenewSessionsRequest>;
 struct Command {
   Envelope envelope;
   CommandBody body;
@@ -66,7 +66,8 @@ void StampCommand(std::string& encoded, std::uint64_t cluster_time_ns, std::int6
 using ResponseBody =
     std::variant<std::monostate, PutResponse, DeleteRangeResponse, TxnResponse, CompactResponse, LeaseGrantResponse,
                  LeaseRevokeResponse, LeaseRenewResponse, ExpireResponse, AdvanceTimeResponse, PublishMemberResponse,
-                 RaiseFeatureLevelResponse, MembersResponse, AlarmResponse>;
+                 RaiseFeatureLevelResponse, MembersResponse, AlarmResponse, OpenSessionResponse, CloseSessionResponse,
+                 RenewSessionsResponse>;
 struct CommandOutcome final : replica::Outcome {
   Status status;          // why it was refused; texts are etcd's
   Revision revision = 0;  // the store's after this command: what a response header carries

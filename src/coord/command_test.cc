@@ -94,6 +94,9 @@ TEST(CommandFormatTest, GoldenBytesOfVersionOne) {
   EXPECT_EQ(encode(PromoteMember{ReplicaId(3)}), plain + "0f03");
   EXPECT_EQ(encode(ReplaceMember{ReplicaId(3), ReplicaId(4), {"p"}}), plain + "100304010170");
   EXPECT_EQ(encode(AlarmRequest{true, {ReplicaId(3), AlarmType::kNoSpace}}), plain + "11010301");
+  EXPECT_EQ(encode(OpenSessionRequest{SessionId(300), 1000}), plain + "12ac02e807");
+  EXPECT_EQ(encode(CloseSessionRequest{SessionId(300)}), plain + "13ac02");
+  EXPECT_EQ(encode(RenewSessionsRequest{{SessionId(1), SessionId(300)}}), plain + "140201ac02");
   EXPECT_EQ(encode(FullTxn()),
             plain +
                 "03"  // transaction
@@ -247,6 +250,17 @@ TxnRequest AnyTxn(int depth) {
 ReplicaId AnyReplica() {
   return ReplicaId(Any<std::uint64_t>());
 }
+CommandBody AnySessionBody() {
+  const SessionId id(Any<std::uint64_t>());
+  switch (*rc::gen::inRange(0, 3)) {
+    case 0:
+      return OpenSessionRequest{id, Any<std::uint64_t>()};
+    case 1:
+      return CloseSessionRequest{id};
+    default:
+      return RenewSessionsRequest{{id, SessionId(1)}};
+  }
+}
 CommandBody AnyClusterBody() {
   switch (*rc::gen::inRange(0, 7)) {
     case 0:
@@ -266,7 +280,9 @@ CommandBody AnyClusterBody() {
   }
 }
 CommandBody AnyBody() {
-  switch (*rc::gen::inRange(0, 11)) {
+  switch (*rc::gen::inRange(0, 12)) {
+    case 11:
+      return AnySessionBody();
     case 0:
       return AnyPut();
     case 1:

@@ -55,6 +55,19 @@ TEST_F(CoordBug, LeaseExpiryNotRechecked) {
   EXPECT_TRUE(m_->Leases().empty());
 }
 
+TEST_F(CoordBug, SessionGapIgnored) {
+  m_.OpenSession(SessionId(7));
+  SelectBug("coord_session_gap_ignored");
+  EXPECT_TRUE(m_.ApplyIn(SessionId(7), 2, MachineHarness::MakePut("k", "second")).status.ok());
+}
+
+TEST_F(CoordBug, SessionCommandTwice) {
+  m_.OpenSession(SessionId(7));
+  m_.ApplyIn(SessionId(7), 1, MachineHarness::MakePut("k", "first"));
+  SelectBug("coord_session_command_twice");
+  EXPECT_TRUE(m_.ApplyIn(SessionId(7), 1, MachineHarness::MakePut("k", "again")).status.ok());
+}
+
 TEST_F(CoordBug, ApplyUsesLocalClock) {
   MachineHarness follower;
   consensus::Leadership leads;

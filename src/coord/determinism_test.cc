@@ -68,7 +68,8 @@ ReplicaId AnyReplica() {
 CommandBody AnyClusterBody() {
   switch (*rc::gen::inRange(0, 7)) {
     case 0:
-      return RaiseFeatureLevel{2, {{AnyReplica(), AnyKey(), {AnyKey()}}}};
+      return RaiseFeatureLevel{*rc::gen::inRange<std::uint32_t>(2, kFeatureLevelMax + 1),
+                               {{AnyReplica(), AnyKey(), {AnyKey()}}}};
     case 1:
       return AddMember{AnyReplica(), {AnyKey()}, *rc::gen::arbitrary<bool>()};
     case 2:
@@ -83,8 +84,32 @@ CommandBody AnyClusterBody() {
       return AlarmRequest{*rc::gen::inRange(0, 3) == 0, {AnyReplica(), AlarmType::kNoSpace}};
   }
 }
+SessionId AnySession() {
+  return SessionId(*rc::gen::inRange<std::uint64_t>(1, 4));
+}
+CommandBody AnySessionBody() {
+  switch (*rc::gen::inRange(0, 4)) {
+    case 0:
+    case 1:
+      return OpenSessionRequest{AnySession(), *rc::gen::inRange<std::uint64_t>(0, 5'000)};
+    case 2:
+      return CloseSessionRequest{AnySession()};
+    default:
+      return RenewSessionsRequest{{AnySession(), AnySession()}};
+  }
+}
+Envelope AnyEnvelope() {
+  Envelope envelope;
+  if (*rc::gen::inRange(0, 3) != 0) return envelope;
+  envelope.session = AnySession();
+  envelope.sequence = *rc::gen::inRange<std::uint64_t>(0, 6);
+  return envelope;
+}
 CommandBody AnyBody() {
-  switch (*rc::gen::inRange(0, 14)) {
+  switch (*rc::gen::inRange(0, 16)) {
+    case 14:
+    case 15:
+      return AnySessionBody();
     case 0:
     case 1:
       return AnyPut();
@@ -176,7 +201,7 @@ TEST(DeterminismTest, TwoMembersAgreeAfterEveryEntryAlsoWhenOneLeadsAndOneReopen
     std::uint64_t now = 0;
     for (int step = *rc::gen::inRange(1, 80); step > 0; --step) {
       now += *rc::gen::inRange<std::uint64_t>(0, 2 * kSecond);
-      std::string encoded = EncodeCommand({Envelope{}, AnyBody()});
+      std::string encoded = EncodeCommand({AnyEnvelope(), AnyBody()});
       leader->Stamp(encoded, now, 1);
       std::string next = EncodeCommand({Envelope{}, AdvanceTime{}});
       leader->Stamp(next, now + kSecond, 2);  // in flight while the first one is applied

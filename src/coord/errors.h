@@ -3,8 +3,10 @@
 // Used within coord/ only; frontends of other protocols map the codes. Stateless, no thread rule.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
+#include "base/ids.h"
 #include "base/result.h"
 
 namespace quorate::coord::errors {
@@ -49,6 +51,25 @@ inline Status LeaseTtlTooLarge() {
 inline Status ReadsTooMuch() {
   return Status::ResourceExhausted(
       "quorate: the values that this request reads have more than 64 MiB; read them in several requests");
+}
+// Not etcd's: of native sessions.
+inline Status SessionNotFound(SessionId id) {
+  return Status::NotFound("quorate: session " + std::to_string(id.value) + " has ended, or never was");
+}
+inline Status SessionExists(SessionId id) {
+  return Status::FailedPrecondition("quorate: session " + std::to_string(id.value) + " exists already");
+}
+inline Status SessionTtlOutOfRange() {
+  return Status::OutOfRange("quorate: a session's TTL must be between 100 ms and one day");
+}
+inline Status SessionTurnTaken(SessionId id, std::uint64_t sequence) {
+  return Status::FailedPrecondition("quorate: command " + std::to_string(sequence) + " of session " +
+                                    std::to_string(id.value) + " had its turn already");
+}
+inline Status SessionGap(SessionId id, std::uint64_t sequence, std::uint64_t last) {
+  return Status::FailedPrecondition("quorate: command " + std::to_string(sequence) + " of session " +
+                                    std::to_string(id.value) + " came without its predecessor: the last one was " +
+                                    std::to_string(last));
 }
 
 inline Status NoSpace() {

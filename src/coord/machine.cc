@@ -55,6 +55,9 @@ class GroupMachine final : public Machine {
     return state_->sessions.Find(id, with_keys, state_->cluster_time.known());
   }
   std::vector<std::int64_t> Leases() const override { return state_->sessions.All(); }
+  std::optional<std::uint64_t> LastSequence(SessionId session) const override {
+    return state_->sessions.LastSequence(session);
+  }
   Result<HashKv> Hash(Revision at) const override;
   std::vector<MemberInfo> members() const override { return state_->members.All(); }
   std::vector<ReplicaId> removed_members() const override { return state_->members.Removed(); }
@@ -87,6 +90,13 @@ class GroupMachine final : public Machine {
     outcome->body = state_->sessions.Renew(renew, state_->cluster_time.applied());
   }
   void Execute(const ExpireRequest& expire, CommandOutcome* outcome);
+  void Execute(const OpenSessionRequest& open, CommandOutcome* outcome) {
+    Settle(state_->sessions.Open(open, state_->cluster_time.applied()), outcome);
+  }
+  void Execute(const CloseSessionRequest& close, CommandOutcome* outcome);
+  void Execute(const RenewSessionsRequest& renew, CommandOutcome* outcome) {
+    outcome->body = state_->sessions.Renew(renew, state_->cluster_time.applied());
+  }
   void Execute(const AdvanceTime&, CommandOutcome* outcome) { outcome->body = AdvanceTimeResponse{}; }
   void Execute(const PublishMember& member, CommandOutcome* outcome) {
     Settle(state_->members.Publish(member, state_->level.now()), outcome);
@@ -249,6 +259,12 @@ void GroupMachine::Execute(const CompactRequest& compact, CommandOutcome* outcom
 void GroupMachine::Execute(const LeaseRevokeRequest& revoke, CommandOutcome* outcome) {
   mvcc().Begin();
   Settle(state_->sessions.Revoke(revoke), outcome);
+  CommitKv();
+}
+
+void GroupMachine::Execute(const CloseSessionRequest& close, CommandOutcome* outcome) {
+  mvcc().Begin();
+  Settle(state_->sessions.Close(close), outcome);
   CommitKv();
 }
 

@@ -7,7 +7,7 @@
 // Invariants:
 //  1. Deterministic: the same entries give the same tables, hash and outcomes on every member and in every life.
 //  2. Every operation passes Admission (coord/admission.h) first.
-//  3. A command is executed whole or refused whole; a refused one changes no table but time.
+//  3. A command is executed whole or refused whole; a refused one changes no table but time, and its session's turn.
 //  4. A revision is taken exactly when a command makes at least one record.
 #pragma once
 
@@ -79,6 +79,8 @@ class Machine : public replica::StateMachine {
   virtual Result<TxnResponse> ReadTxn(const TxnRequest& request) const = 0;  // REQUIRES IsReadOnly(request)
   virtual std::optional<LeaseInfo> Lease(std::int64_t id, bool with_keys) const = 0;
   virtual std::vector<std::int64_t> Leases() const = 0;
+  // The last command of a native session that had its turn; empty: no such session.
+  virtual std::optional<std::uint64_t> LastSequence(SessionId session) const = 0;
   virtual Result<HashKv> Hash(Revision at) const = 0;  // 0 = latest
   // The desired members (coord/cluster/members.h); up to feature level 1 those that have published themselves.
   virtual std::vector<MemberInfo> members() const = 0;

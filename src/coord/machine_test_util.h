@@ -110,6 +110,20 @@ class MachineHarness {
     command.body = std::move(body);
     return ApplyEncoded(Bytes(EncodeCommand(command)));
   }
+  // Command `sequence` of a native session.
+  CommandOutcome ApplyIn(SessionId session, std::uint64_t sequence, CommandBody body) {
+    Command command;
+    command.envelope.cluster_time_ns = time_ns;
+    command.envelope.session = session;
+    command.envelope.sequence = sequence;
+    command.body = std::move(body);
+    return ApplyEncoded(Bytes(EncodeCommand(command)));
+  }
+  void OpenSession(SessionId id, std::uint64_t ttl_ms = 10'000) {
+    EXPECT_TRUE(Apply(RaiseFeatureLevel{kFeatureLevelMax, {}}).status.ok());
+    const CommandOutcome outcome = Apply(OpenSessionRequest{id, ttl_ms});
+    EXPECT_TRUE(outcome.status.ok()) << outcome.status.message();
+  }
   CommandOutcome ApplyEncoded(Bytes payload) {
     consensus::Entry entry;
     entry.index = machine_->applied().Next();

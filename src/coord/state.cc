@@ -33,7 +33,7 @@ State::State(const MachineOptions& options, std::unique_ptr<store::WriteBuffer> 
       members(tables),
       alarms(tables),
       level(tables, options.feature_level_max),
-      admission(alarms, level),
+      admission(alarms, level, sessions),
       kv(*mvcc, sessions) {}
 
 Result<std::unique_ptr<State>> State::Open(const MachineOptions& options, store::Engine& engine) {

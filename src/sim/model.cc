@@ -14,6 +14,7 @@ using NestedTxn = std::shared_ptr<const coord::TxnRequest>;
 
 constexpr std::int64_t kMinLeaseTtl = 2;
 constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
+constexpr std::uint64_t kNsPerMs = 1'000'000;
 
 coord::CommandOutcome Refused(StatusCode code) {
   coord::CommandOutcome outcome;
@@ -66,7 +67,9 @@ const std::vector<coord::RequestOp>& Branch(const coord::TxnRequest& txn, bool s
 
 coord::CommandOutcome Model::Execute(const coord::Command& command) {
   time_ns_ = std::max(time_ns_, command.envelope.cluster_time_ns);
-  coord::CommandOutcome outcome = std::visit([this](const auto& body) { return Run(body); }, command.body);
+  coord::CommandOutcome outcome;
+  outcome.status = TakeTurn(command.envelope);
+  if (outcome.status.ok()) outcome = std::visit([this](const auto& body) { return Run(body); }, command.body);
   if (events_.contains(revision_ + 1)) ++revision_;
   outcome.revision = revision_;
   return outcome;
@@ -167,16 +170,65 @@ coord::CommandOutcome Model::Run(const coord::LeaseGrantRequest& grant) {
 }
 
 coord::CommandOutcome Model::Run(const coord::LeaseRevokeRequest& revoke) {
-  if (!leases_.contains(revoke.id)) return Refused(StatusCode::kNotFound);
+  if (FindLease(revoke.id) == nullptr) return Refused(StatusCode::kNotFound);
   End(revoke.id);
   return Good(coord::LeaseRevokeResponse{});
 }
 
 coord::CommandOutcome Model::Run(const coord::LeaseRenewRequest& renew) {
-  const auto found = leases_.find(renew.id);
-  if (found == leases_.end()) return Good(coord::LeaseRenewResponse{0});
-  found->second.deadline_ns = time_ns_ + static_cast<std::uint64_t>(found->second.ttl) * kNsPerSecond;
-  return Good(coord::LeaseRenewResponse{found->second.ttl});
+  Lease* lease = FindLease(renew.id);
+  if (lease == nullptr) return Good(coord::LeaseRenewResponse{0});
+  lease->deadline_ns = time_ns_ + static_cast<std::uint64_t>(lease->ttl) * kNsPerSecond;
+  return Good(coord::LeaseRenewResponse{lease->ttl});
+}
+
+// ---- native sessions
+
+Model::Lease* Model::FindLease(std::int64_t id) {
+  const auto found = leases_.find(id);
+  return found == leases_.end() || found->second.ttl_ms != 0 ? nullptr : &found->second;
+}
+
+Model::Lease* Model::FindSession(SessionId id) {
+  const auto found = leases_.find(static_cast<std::int64_t>(id.value));
+  return found == leases_.end() || found->second.ttl_ms == 0 ? nullptr : &found->second;
+}
+
+Status Model::TakeTurn(const coord::Envelope& envelope) {
+  if (!envelope.session) return {};
+  Lease* session = FindSession(envelope.session);
+  if (session == nullptr) return Status::NotFound("");
+  if (session->last_sequence + 1 != envelope.sequence) return Status::FailedPrecondition("");
+  ++session->last_sequence;
+  return {};
+}
+
+coord::CommandOutcome Model::Run(const coord::OpenSessionRequest& open) {
+  const auto id = static_cast<std::int64_t>(open.id.value);
+  if (!KnowsSessions() || leases_.contains(id)) return Refused(StatusCode::kFailedPrecondition);
+  Lease& session = leases_[id];
+  session.ttl_ms = open.ttl_ms;
+  session.deadline_ns = time_ns_ + open.ttl_ms * kNsPerMs;
+  return Good(coord::OpenSessionResponse{});
+}
+
+coord::CommandOutcome Model::Run(const coord::CloseSessionRequest& close) {
+  if (!KnowsSessions()) return Refused(StatusCode::kFailedPrecondition);
+  if (FindSession(close.id) == nullptr) return Refused(StatusCode::kNotFound);
+  End(static_cast<std::int64_t>(close.id.value));
+  return Good(coord::CloseSessionResponse{});
+}
+
+coord::CommandOutcome Model::Run(const coord::RenewSessionsRequest& renew) {
+  if (!KnowsSessions()) return Refused(StatusCode::kFailedPrecondition);
+  coord::RenewSessionsResponse response;
+  for (const SessionId id : renew.ids) {
+    Lease* session = FindSession(id);
+    if (session == nullptr) continue;
+    session->deadline_ns = time_ns_ + session->ttl_ms * kNsPerMs;
+    response.alive.push_back(id);
+  }
+  return Good(std::move(response));
 }
 
 // All that one command ends takes one revision, its keys in byte order.
@@ -201,6 +253,7 @@ coord::CommandOutcome Model::Run(const coord::PublishMember&) {
   return Good(coord::PublishMemberResponse{});
 }
 coord::CommandOutcome Model::Run(const coord::RaiseFeatureLevel& raise) {
+  level_ = std::max(level_, raise.level);
   return Good(coord::RaiseFeatureLevelResponse{raise.level});
 }
 coord::CommandOutcome Model::Run(const coord::AddMember&) {
@@ -346,6 +399,12 @@ struct BodyPrinter {
   void operator()(const coord::RaiseFeatureLevelResponse&) const { out << "feature level"; }
   void operator()(const coord::MembersResponse&) const { out << "members"; }
   void operator()(const coord::AlarmResponse&) const { out << "alarms"; }
+  void operator()(const coord::OpenSessionResponse&) const { out << "session opened"; }
+  void operator()(const coord::CloseSessionResponse&) const { out << "session closed"; }
+  void operator()(const coord::RenewSessionsResponse& renew) const {
+    out << "renewed";
+    for (const SessionId id : renew.alive) out << " " << id.value;
+  }
 };
 
 }  // namespace

@@ -32,6 +32,8 @@ class Model {
     std::int64_t ttl = 0;
     std::uint64_t deadline_ns = 0;  // of cluster time
     std::set<std::string> keys;
+    std::uint64_t ttl_ms = 0;  // of a native session; 0 for a lease
+    std::uint64_t last_sequence = 0;
   };
   const std::map<std::int64_t, Lease>& leases() const { return leases_; }
 
@@ -56,6 +58,9 @@ class Model {
   coord::CommandOutcome Run(const coord::PromoteMember&);
   coord::CommandOutcome Run(const coord::ReplaceMember&);
   coord::CommandOutcome Run(const coord::AlarmRequest&);
+  coord::CommandOutcome Run(const coord::OpenSessionRequest& open);
+  coord::CommandOutcome Run(const coord::CloseSessionRequest& close);
+  coord::CommandOutcome Run(const coord::RenewSessionsRequest& renew);
 
   void Choose(const coord::TxnRequest& txn, Path* path) const;
   Status Validate(const coord::TxnRequest& txn, const Path& path, std::size_t* at) const;
@@ -67,6 +72,11 @@ class Model {
   bool Holds(const coord::Compare& compare) const;
   void Write(store::KeyValue kv, store::Event::Type type);
   void Erase(const std::string& key);
+  Status TakeTurn(const coord::Envelope& envelope);
+  bool KnowsSessions() const { return level_ >= 3; }
+  // The lease, or the native session, of that id.
+  Lease* FindLease(std::int64_t id);
+  Lease* FindSession(SessionId id);
   void End(std::int64_t lease);
   std::optional<store::KeyValue> Latest(const std::string& key) const { return At(key, revision_ + 1); }
   std::vector<std::string> KeysIn(const std::string& key, const std::string& end) const;
@@ -74,6 +84,7 @@ class Model {
   Revision revision_ = 1;
   Revision compacted_ = 0;
   std::uint64_t time_ns_ = 0;
+  std::uint32_t level_ = 1;
   std::map<std::string, std::vector<store::KeyValue>> versions_;  // ascending; version 0 = a deletion
   std::map<Revision, std::vector<store::Event>> events_;          // those of revision_ + 1 are of the open command
   std::map<std::int64_t, Lease> leases_;

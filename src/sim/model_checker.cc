@@ -31,7 +31,9 @@ Verdict ModelChecker::OnExecuted(ReplicaId member, const consensus::Entry& entry
       const std::map<std::int64_t, Model::Lease> before = model_.leases();
       right = model_.Execute(*command);
       const auto stamped = stamped_at_.find(entry.payload.ToString());
-      leases = CheckLeases(*command, before, stamped == stamped_at_.end() ? now_ns : stamped->second);
+      if (right.status.ok()) {
+        leases = CheckLeases(*command, before, stamped == stamped_at_.end() ? now_ns : stamped->second);
+      }
     }
     expected_.push_back(Digest(right));
     if (leases) return leases;
@@ -49,13 +51,19 @@ Verdict ModelChecker::CheckLeases(const coord::Command& command, const std::map<
     lease_renewed_[grant->id] = stamped_at_ns;
   } else if (const auto* renew = std::get_if<coord::LeaseRenewRequest>(&command.body)) {
     if (before.contains(renew->id)) lease_renewed_[renew->id] = stamped_at_ns;
+  } else if (const auto* open = std::get_if<coord::OpenSessionRequest>(&command.body)) {
+    const auto id = static_cast<std::int64_t>(open->id.value);
+    if (!before.contains(id)) lease_renewed_[id] = stamped_at_ns;
+  } else if (const auto* renewed = std::get_if<coord::RenewSessionsRequest>(&command.body)) {
+    for (const SessionId id : renewed->ids) lease_renewed_[static_cast<std::int64_t>(id.value)] = stamped_at_ns;
   }
   if (!std::holds_alternative<coord::ExpireRequest>(command.body)) return std::nullopt;
   for (const auto& [id, lease] : before) {
     if (model_.leases().contains(id)) continue;
     const std::uint64_t life = stamped_at_ns - lease_renewed_[id];
-    if (life >= static_cast<std::uint64_t>(lease.ttl) * kSecond / 1000 * kLifePermilleMin) continue;
-    return Violation{"lease", "lease " + std::to_string(id) + " of " + std::to_string(lease.ttl) + " s ended " +
+    const std::uint64_t ttl_ms = lease.ttl_ms != 0 ? lease.ttl_ms : static_cast<std::uint64_t>(lease.ttl) * 1000;
+    if (life >= ttl_ms * kMillisecond / 1000 * kLifePermilleMin) continue;
+    return Violation{"lease", "session " + std::to_string(id) + " of " + std::to_string(ttl_ms) + " ms ended " +
                                   std::to_string(life / kMillisecond) + " ms after its last renewal"};
   }
   return std::nullopt;

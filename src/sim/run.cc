@@ -11,6 +11,7 @@
 #include "sim/cluster.h"
 #include "sim/nemesis.h"
 #include "sim/protocols.h"
+#include "sim/session_clients.h"
 #include "sim/workload.h"
 
 namespace quorate::sim {
@@ -121,6 +122,7 @@ class Simulation {
         cluster_(cluster_options_),
         workload_(DrawWorkload(options.seed, random_), cluster_),
         background_(options.seed, cluster_),
+        sessions_(options.seed, cluster_),
         churn_(options.seed, cluster_),
         nemesis_(DrawNemesis(options.seed, random_), cluster_, churn_) {}
 
@@ -128,6 +130,7 @@ class Simulation {
     cluster_.StartAll();
     workload_.Start();
     background_.Start();
+    sessions_.Start();
     churn_.Start();
     nemesis_.Start();
     const bool calm = cluster_.RunUntil(random_.Between(kChaosMinNs, kChaosMaxNs)) && Heal() && Settle();
@@ -146,6 +149,7 @@ class Simulation {
     }
     workload_.Stop();
     background_.Stop();
+    sessions_.Stop();
     if (churn_.busy()) {
       cluster_.monitor().Report("liveness", "a change of the members does not end:" + DescribeMembers());
       return false;
@@ -283,7 +287,7 @@ class Simulation {
   }
   bool EnoughEffort() const {
     const std::uint64_t all = workload_.history().size();
-    return 2 * GoodOperations() >= all && all >= kOperationsMin && nemesis_.faults() >= kFaultsMin;
+    return 5 * GoodOperations() >= 2 * all && all >= kOperationsMin && nemesis_.faults() >= kFaultsMin;
   }
 
   // A run that hardly did anything proves nothing.
@@ -325,6 +329,7 @@ class Simulation {
   Cluster cluster_;
   Workload workload_;
   Background background_;
+  SessionClients sessions_;
   Churn churn_;
   Nemesis nemesis_;
   std::set<std::pair<ReplicaId, OperationKind>> unserved_;  // of the liveness phase

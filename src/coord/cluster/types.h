@@ -19,7 +19,7 @@ namespace quorate::coord {
 //   1: the first release
 //   2: the commands of this file
 inline constexpr std::uint32_t kFeatureLevelMin = 1;
-inline constexpr std::uint32_t kFeatureLevelMax = 2;
+inline constexpr std::uint32_t kFeatureLevelMax = 3;
 
 struct PublishMember {  // a member tells the cluster its name and client URLs at start
   ReplicaId id;

@@ -7,7 +7,8 @@ namespace quorate::coord {
 std::vector<Command> Expiry::Due(const Sessions& sessions, std::uint64_t now_ns, std::uint64_t monotonic_ns) {
   const auto& deadlines = sessions.deadlines();
   if (deadlines.empty() || deadlines.begin()->at_ns > now_ns) return {};
-  if (*deadlines.begin() <= asked_ && monotonic_ns >= asked_at_ns_ + kRetryNs) asked_ = {};
+  if (*deadlines.begin() <= asked_ && monotonic_ns >= from_first_at_ns_ + kRetryNs) asked_ = {};
+  const bool from_first = asked_ == Sessions::Deadline{};
 
   std::vector<Command> due;
   auto next = deadlines.upper_bound(asked_);
@@ -22,7 +23,7 @@ std::vector<Command> Expiry::Due(const Sessions& sessions, std::uint64_t now_ns,
     }
     due.push_back({Envelope{}, std::move(request)});
   }
-  if (!due.empty()) asked_at_ns_ = monotonic_ns;
+  if (from_first && !due.empty()) from_first_at_ns_ = monotonic_ns;
   return due;
 }
 

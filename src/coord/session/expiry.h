@@ -3,7 +3,8 @@
 // Owned by Machine. Thread rule: the owner's thread. Local to a member, not replicated: what it asks for goes through
 // the log, where the deadline is checked again.
 //
-// A session is asked for once and again only after kRetryNs, because the command may still be on its way, or lost.
+// A command may still be on its way, or lost. So while the first session past its deadline has been asked for, only
+// later ones are, and every kRetryNs it is all of them again: also when others keep ending meanwhile.
 #pragma once
 
 #include <cstddef>
@@ -27,8 +28,8 @@ class Expiry {
   void Reset() { asked_ = {}; }  // leadership began
 
  private:
-  Sessions::Deadline asked_;  // everything up to here was asked for
-  std::uint64_t asked_at_ns_ = 0;
+  Sessions::Deadline asked_;            // everything up to here was asked for
+  std::uint64_t from_first_at_ns_ = 0;  // when all were asked for last
 };
 
 }  // namespace quorate::coord

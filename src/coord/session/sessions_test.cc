@@ -1,4 +1,5 @@
-// Leases: grant, renewal, revocation, expiry, attachment of keys, cluster time and what the leader's timers ask for.
+// Native sessions and their order. Leases: grant, renewal, revocation, expiry, attachment of keys, cluster time and
+// what the leader's timers ask for.
 #include "coord/session/sessions.h"
 
 #include <gmock/gmock.h>
@@ -277,6 +278,22 @@ TEST_F(LeaseTest, ALeaseIsAskedForOnceUntilTheRetryAndAgainAfterIt) {
   EXPECT_TRUE(std::holds_alternative<ExpireRequest>(again[0].body));
 }
 
+TEST_F(LeaseTest, AnExpiryThatWasLostIsAskedForAgainThoughOthersKeepEnding) {
+  m_->OnLeadership(Leads(true), 0);
+  ApplyAsLeader(LeaseGrantRequest{1, 2}, 0);
+  EXPECT_EQ(m_->Due(2 * kSecond).size(), 1u);  // and it is lost
+  std::set<std::int64_t> asked;
+  for (std::uint64_t now = 3 * kSecond; now <= 2 * kSecond + 2 * Expiry::kRetryNs; now += kSecond) {
+    const auto id = static_cast<std::int64_t>(now / kSecond);
+    ApplyAsLeader(LeaseGrantRequest{id, 2}, now - 2 * kSecond);
+    for (const Command& command : m_->Due(now)) {
+      const auto* expire = std::get_if<ExpireRequest>(&command.body);
+      if (expire != nullptr) asked.insert(expire->leases.begin(), expire->leases.end());
+    }
+  }
+  EXPECT_TRUE(asked.contains(1)) << "every second another lease ended";
+}
+
 TEST_F(LeaseTest, ExpiriesComeInBoundedCommands) {
   m_->OnLeadership(Leads(true), 0);
   const std::int64_t leases = 3'200;
@@ -309,6 +326,109 @@ TEST_F(LeaseTest, ABatchOfExpiriesIsBoundedByItsKeysToo) {
   EXPECT_TRUE(m_.Apply(txn).status.ok());
   const std::vector<Command> due = m_->Due(2 * kSecond);
   ASSERT_EQ(due.size(), 3u);
+}
+
+class SessionTest : public LeaseTest {
+ protected:
+  static constexpr SessionId kSession{7};
+  void SetUp() override { m_.check_hash = true; }
+  std::string Put(std::uint64_t sequence, std::string value, SessionId session = kSession) {
+    return m_.ApplyIn(session, sequence, MachineHarness::MakePut("k", std::move(value))).status.message();
+  }
+};
+
+TEST_F(SessionTest, NeedsTheFeatureLevelThatBringsIt) {
+  EXPECT_EQ(m_.Apply(OpenSessionRequest{kSession, 1'000}).status,
+            Status::FailedPrecondition("etcdserver: not capable"));
+  m_.OpenSession(kSession);
+  EXPECT_EQ(m_->LastSequence(kSession), 0u);
+}
+
+TEST_F(SessionTest, ACommandIsExecutedOnlyRightAfterItsPredecessor) {
+  m_.OpenSession(kSession);
+  EXPECT_EQ(Put(1, "first"), "");
+  EXPECT_EQ(Put(3, "third"), "quorate: command 3 of session 7 came without its predecessor: the last one was 1");
+  EXPECT_EQ(Put(4, "fourth"), "quorate: command 4 of session 7 came without its predecessor: the last one was 1");
+  EXPECT_EQ(m_.Value("k"), "first");
+  EXPECT_EQ(Put(2, "second"), "");
+  EXPECT_EQ(Put(3, "third"), "");
+  EXPECT_EQ(m_.Value("k"), "third");
+}
+
+TEST_F(SessionTest, ACommandHasOneTurn) {
+  m_.OpenSession(kSession);
+  EXPECT_EQ(Put(1, "first"), "");
+  EXPECT_EQ(Put(1, "again"), "quorate: command 1 of session 7 had its turn already");
+  EXPECT_EQ(Put(0, "again"), "quorate: command 0 of session 7 had its turn already");
+  EXPECT_EQ(m_.Value("k"), "first");
+}
+
+TEST_F(SessionTest, ARefusedCommandHasHadItsTurn) {
+  m_.OpenSession(kSession);
+  const auto put = MachineHarness::MakePut("k", "v", 404);
+  EXPECT_EQ(m_.ApplyIn(kSession, 1, put).status, Status::NotFound("etcdserver: requested lease not found"));
+  EXPECT_EQ(Put(2, "second"), "") << "as in ZooKeeper, a failed operation does not stop those behind it";
+}
+
+TEST_F(SessionTest, CommandsOfASessionThatIsNotThereAreRefused) {
+  EXPECT_EQ(Put(1, "v"), "quorate: session 7 has ended, or never was");
+  m_.Apply(LeaseGrantRequest{7, 60});
+  EXPECT_EQ(Put(1, "v"), "quorate: session 7 has ended, or never was") << "a lease takes no commands";
+}
+
+TEST_F(SessionTest, SessionsDoNotWaitForOneAnother) {
+  m_.OpenSession(kSession);
+  m_.OpenSession(SessionId(8));
+  EXPECT_EQ(Put(1, "a"), "");
+  EXPECT_EQ(Put(1, "b", SessionId(8)), "");
+  EXPECT_EQ(Put(2, "c"), "");
+}
+
+TEST_F(SessionTest, TheTurnSurvivesALife) {
+  m_.OpenSession(kSession);
+  EXPECT_EQ(Put(1, "first"), "");
+  EXPECT_EQ(Put(2, "second"), "");
+  m_.Reopen();
+  EXPECT_EQ(m_->LastSequence(kSession), 2u);
+  EXPECT_EQ(Put(2, "again"), "quorate: command 2 of session 7 had its turn already");
+  EXPECT_EQ(Put(3, "third"), "");
+}
+
+TEST_F(SessionTest, EndsWithItsKeysWhenClosedOrExpiredAndIsNoLease) {
+  m_->OnLeadership(Leads(true), 0);
+  m_.OpenSession(kSession, 500);
+  m_.OpenSession(SessionId(8), 500);
+  m_.Put("of7", "v", 7);
+  m_.Put("of8", "v", 8);
+  EXPECT_TRUE(m_->Leases().empty());
+  EXPECT_EQ(m_->Lease(7, false), std::nullopt);
+  EXPECT_EQ(Renew(7), 0);
+  EXPECT_EQ(m_.Apply(LeaseRevokeRequest{7}).status, Status::NotFound("etcdserver: requested lease not found"));
+  EXPECT_EQ(m_.Apply(OpenSessionRequest{kSession, 500}).status,
+            Status::FailedPrecondition("quorate: session 7 exists already"));
+  EXPECT_TRUE(m_.Apply(CloseSessionRequest{kSession}).status.ok());
+  EXPECT_EQ(m_.Value("of7"), "(none)");
+  EXPECT_EQ(m_.Value("of8"), "v");
+  EXPECT_EQ(ApplyDue(501 * kMs), 1u);
+  EXPECT_EQ(m_.Value("of8"), "(none)");
+  EXPECT_EQ(m_->LastSequence(SessionId(8)), std::nullopt);
+}
+
+TEST_F(SessionTest, RenewalsComeInBatchesAndSayWhoIsStillAlive) {
+  m_->OnLeadership(Leads(true), 0);
+  m_.OpenSession(kSession, 500);
+  const CommandOutcome outcome = ApplyAsLeader(RenewSessionsRequest{{kSession, SessionId(9), kSession}}, 400 * kMs);
+  EXPECT_THAT(std::get<RenewSessionsResponse>(outcome.body).alive, ElementsAre(kSession, kSession));
+  EXPECT_EQ(ApplyDue(800 * kMs), 0u);
+  EXPECT_EQ(ApplyDue(901 * kMs), 1u);
+}
+
+TEST_F(SessionTest, ATtlOutOfRangeIsRefused) {
+  m_.OpenSession(kSession);
+  for (const std::uint64_t ttl_ms : {std::uint64_t{0}, std::uint64_t{99}, std::uint64_t{86'400'001}}) {
+    EXPECT_EQ(m_.Apply(OpenSessionRequest{SessionId(9), ttl_ms}).status,
+              Status::OutOfRange("quorate: a session's TTL must be between 100 ms and one day"));
+  }
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // Requests and responses about sessions. One replicated session object serves the etcd lease, the ZooKeeper session,
-// the Consul session and the lock owner; so far the etcd lease exists. Plain values, no thread rule.
+// the Consul session and the lock owner; so far there are the etcd lease and the native session, whose commands are
+// executed in the order in which its client sent them. Plain values, no thread rule.
 #pragma once
 
 #include <cstdint>
@@ -34,6 +35,26 @@ struct ExpireRequest {
   std::vector<std::int64_t> leases;
 };
 struct ExpireResponse {};
+
+// A native session. It ends like a lease, with the keys attached to it. Its commands carry its id and their number in
+// Envelope::session and Envelope::sequence, from 1 on, and may be sent without waiting for one another: one whose
+// predecessor was not executed is refused (coord/admission.h). Needs feature level 3.
+struct OpenSessionRequest {
+  SessionId id;              // chosen by the frontend; shares the numbers with leases
+  std::uint64_t ttl_ms = 0;  // in [kSessionTtlMinMs, kSessionTtlMaxMs]
+};
+struct OpenSessionResponse {};
+struct CloseSessionRequest {
+  SessionId id;
+};
+struct CloseSessionResponse {};
+// What a leader gathered in a short while. Those that have ended are left out of the answer.
+struct RenewSessionsRequest {
+  std::vector<SessionId> ids;
+};
+struct RenewSessionsResponse {
+  std::vector<SessionId> alive;
+};
 
 // What LeaseTimeToLive and LeaseLeases read.
 struct LeaseInfo {
