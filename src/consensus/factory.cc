@@ -1,6 +1,7 @@
 #include "consensus/core.h"
 #include "consensus/paxos/node.h"
 #include "consensus/raft/node.h"
+#include "consensus/zab/node.h"
 
 namespace quorate::consensus {
 
@@ -30,10 +31,9 @@ Result<std::unique_ptr<Core>> MakeCore(Protocol protocol, const Options& options
     case Protocol::kPaxos:
       return paxos::Node::Make(options, std::move(recovered));
     case Protocol::kZab:
-      break;
+      return zab::Node::Make(options, std::move(recovered));
   }
-  return Status{StatusCode::kUnimplemented,
-                "this build has no " + std::string(ProtocolName(protocol)) + ": use raft or paxos"};
+  return Status{StatusCode::kUnimplemented, "this build does not know the protocol"};
 }
 
 }  // namespace quorate::consensus

@@ -41,8 +41,9 @@ void Node::CheckState() const {
 }
 
 void Node::CheckLeader(const Leader& leader) const {
-  CHECK(hard_.vote == options_.self);                                                                               // 5
-  CHECK(log_.GenerationAt(std::max(leader.own_from, log_.snapshot_last())) == hard_.term) << "no entry of its own term";  // 7
+  CHECK(hard_.vote == options_.self);  // 5
+  CHECK(log_.GenerationAt(std::max(leader.own_from, log_.snapshot_last())) == hard_.term)
+      << "no entry of its own term";  // 7
   CHECK(log_.GenerationAt(leader.own_from.Prev()) < hard_.term);
   for (const ReplicaId replica : AllReplicas(members())) {
     CHECK(replica == options_.self || leader.peers.contains(replica)) << "no progress of " << replica.value;
@@ -75,7 +76,8 @@ void Node::CheckChange() const {
   CHECK(!before_.led || candidate == nullptr) << "a leader became a candidate within its term";
   // 7
   const bool advanced = leads && before_.led && hard_.commit > old.commit;
-  CHECK(!advanced || log_.GenerationAt(hard_.commit) == hard_.term) << "committed an entry of an earlier term by counting";
+  CHECK(!advanced || log_.GenerationAt(hard_.commit) == hard_.term)
+      << "committed an entry of an earlier term by counting";
 }
 
 std::uint64_t Node::Fingerprint() const {
