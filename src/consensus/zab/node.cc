@@ -373,7 +373,7 @@ std::optional<ReplicaId> Node::ActiveLeader() const {
 Leadership Node::CurrentLeadership() const {
   Leadership now;
   now.ballot = {hard_.accepted.number, ReplicaId()};
-  now.role = IsSelfVoter() ? Role::kCandidate : Role::kLearner;
+  now.role = MayLead() ? Role::kCandidate : Role::kLearner;
   if (const auto* following = std::get_if<Following>(&role_)) {
     if (IsSelfVoter()) now.role = Role::kFollower;
     now.leader = following->leader;

@@ -143,6 +143,7 @@ class Node final : public Core {
   const Membership& members() const { return configurations_.latest(); }
   Zxid ConfigZxid() const { return ZxidAt(configurations_.latest_index()).value_or(Zxid()); }
   bool IsSelfVoter() const { return IsVoter(members(), options_.self); }
+  bool MayLead() const;
   std::uint64_t Jitter(std::uint64_t bound) { return options_.jitter ? generator_.UpTo(bound) : bound; }
 
   // ---- node_election.cc

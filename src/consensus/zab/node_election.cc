@@ -15,8 +15,16 @@ namespace {
 constexpr std::uint64_t kIntervalMax = 16;  // election timeouts between two notifications of one who hears nothing
 }
 
+// A voter, or one that is none any more once the newest configuration is committed: it alone may hold that entry, and
+// then nobody without it is fresh enough to lead.
+bool Node::MayLead() const {
+  const LogIndex latest = configurations_.latest_index();
+  if (IsSelfVoter() || latest <= hard_.commit) return IsSelfVoter();
+  return IsVoter(configurations_.At(latest.Prev()), options_.self);
+}
+
 Vote Node::VoteForSelf() const {
-  if (!IsSelfVoter()) return {};
+  if (!MayLead()) return {};
   return {.epoch = hard_.current, .last = LastZxid(), .nominated = false, .leader = options_.self};
 }
 
@@ -93,7 +101,7 @@ bool Node::MayVoteWith(ReplicaId from, const Notification& heard) const {
   if (heard.config > ConfigZxid() || members().voters.empty()) return true;
   const std::vector<ReplicaId> all = AllReplicas(members());
   if (!std::binary_search(all.begin(), all.end(), from)) return false;
-  return !heard.vote.leader || IsVoter(members(), heard.vote.leader) || !IsSelfVoter();
+  return !heard.vote.leader || IsVoter(members(), heard.vote.leader) || !MayLead();
 }
 
 void Node::Handle(ReplicaId from, const Notification& heard) {
@@ -131,7 +139,7 @@ void Node::HandleSettled(ReplicaId from, const Notification& heard) {
   if (std::holds_alternative<Looking>(role_)) {
     Notification word = heard;
     // One that knows a newer configuration, or of whose voters this member is none, has the only word there is.
-    word.established = heard.established || !IsSelfVoter() || heard.config > ConfigZxid();
+    word.established = heard.established || !MayLead() || heard.config > ConfigZxid();
     election_.OnSettled(from, word);
     return Conclude();
   }
@@ -146,7 +154,7 @@ void Node::Conclude() {
   if (const std::optional<ReplicaId> leader = election_.FindLeader(members())) {
     if (*leader != options_.self && peers_.links.contains(*leader)) return Follow(*leader);
   }
-  if (!IsSelfVoter() || !election_.HasQuorum(members())) return;
+  if (!MayLead() || !election_.HasQuorum(members())) return;
   const Looking& looking = std::get<Looking>(role_);
   const bool waited = looking.agreed_ticks >= options_.heartbeat_ticks;
   if (!waited && !election_.IsUnanimous(members(), peers_.refused)) return;

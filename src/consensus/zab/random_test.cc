@@ -53,6 +53,20 @@ class LogStart final : public Inspector {
   LogIndex index;
 };
 
+class Table final : public Inspector {
+ public:
+  explicit Table(std::string* out) : out_(out) {}
+  void Number(std::string_view name, std::uint64_t value) override {
+    out_->append(" ").append(name).append("=").append(std::to_string(value));
+  }
+  void Text(std::string_view name, std::string_view value) override {
+    out_->append(" ").append(name).append("=").append(value);
+  }
+
+ private:
+  std::string* out_;
+};
+
 class Chaos {
  public:
   // `joiners` more begin knowing nobody; the voters change among all of them.
@@ -80,6 +94,14 @@ class Chaos {
     weather_ = Weather();
     for (auto& [id, member] : members_) {
       if (!member.core) Start(id);
+    }
+  }
+  void Describe() {
+    for (auto& [id, member] : members_) {
+      std::string text;
+      Table table(&text);
+      if (member.core) member.core->Inspect(table);
+      std::printf("%d:%s writes=%zu\n", static_cast<int>(id.value), text.c_str(), member.writes.size());
     }
   }
   std::size_t agreed() const { return agreed_.size(); }
@@ -428,6 +450,7 @@ TEST(ZabRandom, MembersAgreeUnderChaosAndRecoverAfterIt) {
     chaos.Heal();
     chaos.Run(8000);
     EXPECT_GT(chaos.agreed(), before) << "no progress after everything was healed";
+    if (HasFailure()) chaos.Describe();
     decided += chaos.agreed();
     leaders += chaos.leaders();
     reads += chaos.reads_good();
