@@ -173,12 +173,11 @@ void SnapshotSender::OnMessage(ReplicaId from, const SnapshotRefused& message) {
 
 void SnapshotSender::OnMessage(ReplicaId from, const SnapshotProgress& message) {
   Transfer* transfer = Find(from, message.id);
-  if (transfer == nullptr || message.offset > transfer->sent) return;
+  if (transfer == nullptr) return;
+  // Whole and durable there, be it from a former transfer of the same snapshot, of which nothing is sent again.
+  if (message.done) return End(from, true);
+  if (message.offset > transfer->sent) return;
   transfer->kept = std::max(transfer->kept, message.offset);
-  if (message.done) {
-    if (transfer->finished) End(from, true);
-    return;
-  }
   Pump(from);
 }
 

@@ -271,6 +271,19 @@ TEST_F(SnapshotTransferTest, TwoReceiversShareOneSource) {
   EXPECT_TRUE(SameRows(third_.Content(101), rows_));
 }
 
+// A core that did not install it yet, and lost its session with the leader, is offered it once more.
+TEST_F(SnapshotTransferTest, AMemberThatHasItWholeIsNotSentItAgain) {
+  Leader& leader = MakeLeader();
+  leader.sender.Send(ReplicaId(2), kBallot);
+  ASSERT_TRUE(loop_.RunUntil([&] { return leader.sent[ReplicaId(2)].size() == 1; }));
+  const std::uint64_t bytes = network_.data_bytes[ReplicaId(2)];
+  leader.sender.Send(ReplicaId(2), kBallot);
+  ASSERT_TRUE(loop_.RunUntil([&] { return leader.sent[ReplicaId(2)].size() == 2; }));
+  EXPECT_EQ(leader.sent[ReplicaId(2)], (std::vector<bool>{true, true}));
+  EXPECT_EQ(leader.opened, 1u);
+  EXPECT_EQ(network_.data_bytes[ReplicaId(2)], bytes);
+}
+
 TEST_F(SnapshotTransferTest, AnotherLeaderStartsOverAndTheOldPartIsDropped) {
   Leader& first = MakeLeader();
   first.sender.Send(ReplicaId(2), kBallot);

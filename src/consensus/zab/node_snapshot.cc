@@ -37,10 +37,10 @@ void Node::On(const SnapshotTaken& event) {
 
 void Node::On(SnapshotReceived event) {
   const SnapshotMeta& meta = event.meta;
-  if (std::holds_alternative<Leading>(role_) || meta.last <= hard_.commit) return;
-  if (!IsWellFormed(meta.members) || meta.members.voters.empty()) return;
-  // The log has its last entry: then it has all, and all of it is decided.
-  if (log_.Matches(meta.last, Epoch(meta.ballot.number))) return CommitUpto(meta.last);
+  if (meta.last <= hard_.commit || !IsWellFormed(meta.members) || meta.members.voters.empty()) return;
+  // The log has its last entry: then it has all, and all of it is decided. A leader finds that out by itself.
+  const bool leads = std::holds_alternative<Leading>(role_);
+  if (!leads && log_.Matches(meta.last, Epoch(meta.ballot.number))) return CommitUpto(meta.last);
   memory_.offered = std::move(event.meta);
 }
 
