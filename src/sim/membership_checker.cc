@@ -39,6 +39,12 @@ bool HasMajority(const std::vector<ReplicaId>& voters, ReplicaId candidate,
   return static_cast<std::size_t>(votes) > voters.size() / 2;
 }
 
+// What a leader found accepted and had to propose again, although another change came before it.
+bool IsVoid(const consensus::Membership& before, const consensus::Membership& after) {
+  if (before.outgoing.empty()) return !after.outgoing.empty() && after.outgoing != before.voters;
+  return !after.outgoing.empty() || after.voters != before.voters;
+}
+
 }  // namespace
 
 bool Contains(const std::vector<ReplicaId>& ids, ReplicaId id) {
@@ -53,6 +59,7 @@ Verdict MembershipChecker::OnDecided(const consensus::Entry& entry) {
   const std::optional<consensus::Change> change = consensus::DecodeChange(entry.payload);
   const std::string where = "entry " + std::to_string(entry.index.value);
   if (!change) return Violation{"membership", where + " holds no members that decode"};
+  if (rule_ == VoterChange::kAlphaWindow && IsVoid(members_, change->members)) return std::nullopt;
   const consensus::Membership before = std::exchange(members_, change->members);
   const std::string step = where + " goes from " + Describe(before) + " to " + Describe(members_);
   for (const ReplicaId voter : members_.voters) {
@@ -63,17 +70,17 @@ Verdict MembershipChecker::OnDecided(const consensus::Entry& entry) {
   // The one entry that changes the voters also ends the change.
   if (rule_ == VoterChange::kBothQuorums) members_.outgoing.clear();
   if (legal) return std::nullopt;
-  return Violation{"membership", step + (rule_ == VoterChange::kJoint ? ": not through a joint configuration of both"
-                                                                      : ": not the former voters at its side")};
+  return Violation{"membership",
+                   step + (rule_ != VoterChange::kBothQuorums ? ": not through a joint configuration of both"
+                                                              : ": not the former voters at its side")};
 }
 
 bool MembershipChecker::IsLegal(const consensus::Membership& before, const consensus::Membership& after) const {
   switch (rule_) {
     case VoterChange::kJoint:
+    case VoterChange::kAlphaWindow:
       return before.outgoing.empty() ? after.voters == before.voters || after.outgoing == before.voters
                                      : after.voters == before.voters && after.outgoing.empty();
-    case VoterChange::kAlphaWindow:
-      return after.outgoing.empty();
     case VoterChange::kBothQuorums:
       return after.outgoing.empty() || after.outgoing == before.voters;
   }

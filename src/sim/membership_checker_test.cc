@@ -74,12 +74,16 @@ TEST_F(MembershipCheckerTest, ALeaderInAJointConfigurationNeedsBoth) {
   EXPECT_FALSE(LegallyElected(members, {2, 3}));
 }
 
-TEST_F(MembershipCheckerTest, PaxosChangesVotersByOneEntryWithoutAFormerHalf) {
+TEST_F(MembershipCheckerTest, PaxosChangesVotersByTwoEntriesOfWhichOneThatDoesNotFollowIsVoid) {
   checker_ = MembershipChecker(VoterChange::kAlphaWindow, {Ids({1, 2, 3}), {}, {}});
   EXPECT_FALSE(Violated({Ids({1, 2, 3}), {}, Ids({4})}));
+  EXPECT_FALSE(Violated({Ids({2, 3, 4}), Ids({1, 2, 3}), {}}));
+  EXPECT_FALSE(Violated({Ids({1, 2}), Ids({1, 2, 3}), {}}));
+  EXPECT_EQ(checker_.members(), (Membership{Ids({2, 3, 4}), Ids({1, 2, 3}), {}}));
   EXPECT_FALSE(Violated({Ids({2, 3, 4}), {}, {}}));
-  EXPECT_FALSE(Violated({Ids({2, 3}), {}, {}}));
-  EXPECT_TRUE(Violated({Ids({2, 3}), Ids({2, 3}), {}}));
+  EXPECT_FALSE(Violated({Ids({1, 2}), Ids({1, 2, 3}), {}}));
+  EXPECT_EQ(checker_.members(), (Membership{Ids({2, 3, 4}), {}, {}}));
+  EXPECT_TRUE(Violated({Ids({2, 3}), {}, {}}));
 }
 
 TEST_F(MembershipCheckerTest, ZabChangesVotersByOneEntryThatMayNameTheFormerOnes) {

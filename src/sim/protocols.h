@@ -14,7 +14,8 @@ namespace quorate::sim {
 // How voters may change from one decided membership entry to the next.
 enum class VoterChange : std::uint8_t {
   kJoint,        // Raft: an entry of both configurations, then one of the new (paper, section 6)
-  kAlphaWindow,  // Paxos: one entry, which rules the slots from alpha later on (Lamport, Malkhi, Zhou 2010)
+  kAlphaWindow,  // Paxos: an entry of both, which rules the slots from alpha later on, then one that ends the change;
+                 // an entry that does not follow from the one before it is void
   kBothQuorums,  // Zab: one entry, acknowledged by quorums of both (Shraer et al. 2012)
 };
 
