@@ -137,7 +137,7 @@ std::vector<SeededBug> StoreBugs() {
        {"lease", "model"}},
       {"coord_session_gap_ignored",
        "a session's command is executed though the one before it never was",
-       "ZooKeeper's FIFO client order on a log whose holes become no-ops: Junqueira, Reed, Serafini, DSN 2011, section 1",
+       "ZooKeeper's FIFO client order on a log with no-ops: Junqueira, Reed, Serafini, DSN 2011, section 1",
        {"model", "state-hash"}},
       {"coord_session_command_twice",
        "a session's command that was decided twice is executed twice",
