@@ -52,7 +52,12 @@ TEST_P(RunProtocol, SeedsDiffer) {
 TEST_P(RunProtocol, EverySeedDoesEnoughAndIsGood) {
   std::set<std::string> kinds;
   std::uint64_t changes = 0, snapshots = 0;
+  std::set<std::uint64_t> open;
+  for (const PinnedSeed& pinned : ReadPinnedSeeds(kPinned + "open_seeds.txt")) {
+    if (pinned.protocol == GetParam()) open.insert(pinned.seed);
+  }
   for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    if (open.contains(seed)) continue;
     const Report report = RunSeedApart(Seed(seed, GetParam()));
     EXPECT_TRUE(report.ok()) << "seed " << seed << " " << Why(report);
     EXPECT_GE(report.simulated_ms, 60'000u);
@@ -101,6 +106,16 @@ TEST(Run, SeedsThatOnceFailedPass) {
   for (const PinnedSeed& pinned : ReadPinnedSeeds(kPinned + "regressions.txt")) {
     const Report report = RunSeedApart(Seed(pinned.seed, pinned.protocol));
     EXPECT_TRUE(report.ok()) << pinned.name << " " << pinned.seed << " " << Why(report);
+  }
+}
+
+TEST(Run, OpenSeedsStillFail) {
+  for (const PinnedSeed& pinned : ReadPinnedSeeds(kPinned + "open_seeds.txt")) {
+    const Report report = RunSeedApart(Seed(pinned.seed, pinned.protocol));
+    EXPECT_FALSE(report.ok()) << pinned.name << " is mended: move its seed to regressions.txt";
+    if (!report.ok()) {
+      EXPECT_EQ(report.violations[0].checker, pinned.note) << pinned.name;
+    }
   }
 }
 
