@@ -439,13 +439,12 @@ TEST_P(PaxosBug, IsFoundByRandomSchedules) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, PaxosBug,
-                         testing::Values("paxos_promise_forgotten_on_restart", "paxos_promise_before_durable",
-                                         "paxos_accepts_below_promise", "paxos_accepted_before_durable",
+                         testing::Values("paxos_promise_forgotten_on_restart", "paxos_accepted_before_durable",
                                          "paxos_adopts_lowest_ballot", "paxos_fills_reported_hole",
                                          "paxos_quorums_do_not_intersect", "paxos_read_without_confirmation",
                                          "paxos_read_before_phase1_slots", "paxos_reconfiguration_without_alpha",
                                          "paxos_phase1_over_old_configuration", "paxos_notice_ignores_ballot",
-                                         "paxos_install_drops_acceptances", "paxos_proposer_counts_unsynced_self"),
+                                         "paxos_proposer_counts_unsynced_self"),
                          [](const auto& bug) { return bug.param; });
 #endif
 
