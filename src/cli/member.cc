@@ -63,6 +63,16 @@ Result<std::uint64_t> FindMember(client::EtcdClient& client, const std::string& 
   return Status::NotFound("no member is called " + target + ": see quorate member list");
 }
 
+// Of a member that has started at least once.
+Result<std::string> NameOf(client::EtcdClient& client, std::uint64_t id) {
+  const Result<etcdserverpb::MemberListResponse> members = AskMembers(client);
+  if (!members.ok()) return members.status();
+  for (const etcdserverpb::Member& member : members->members()) {
+    if (member.id() == id && !member.name().empty()) return member.name();
+  }
+  return Status::FailedPrecondition("member " + Hex(id) + " has never started and has no name: say the new one's name");
+}
+
 // What to run on the new member's machine.
 std::string ServeCommand(const etcdserverpb::MemberAddResponse& response, const std::string& name) {
   std::string others;
@@ -113,11 +123,17 @@ int Add(const MemberArguments& arguments) {
   return PrintAdded(arguments, *response, "added to");
 }
 
-int Replace(const MemberArguments& arguments) {
+int Replace(const MemberArguments& given) {
+  MemberArguments arguments = given;
   const Result<std::unique_ptr<client::EtcdClient>> client = MakeClient(arguments);
   if (!client.ok()) return FailToRun("member replace", client.status().message());
   const Result<std::uint64_t> old = FindMember(**client, arguments.target);
   if (!old.ok()) return Fail("member replace", old.status());
+  if (arguments.name.empty()) {
+    const Result<std::string> name = NameOf(**client, *old);
+    if (!name.ok()) return Fail("member replace", name.status());
+    arguments.name = *name;
+  }
   quoratepb::MemberReplaceRequest request;
   request.set_old_id(*old);
   request.add_peer_urls(PeerUrl(arguments.peer));
@@ -227,12 +243,13 @@ void AddMember(CLI::App& app, Action* action) {
       ->required();
   CLI::App* replace = with_target(AddOne(
       *member, action, "replace", "Put a new member in the place of a dead or damaged one.", Replace, arguments));
-  replace->add_option("NAME", arguments->name, "the new member's name")->required();
+  replace->add_option("NAME", arguments->name, "the new member's name (default: the old one's)");
   replace->add_option("--peer", arguments->peer, "HOST:PORT where the other members reach it")->required();
   replace->footer(
       "One step: the old member leaves and the new one is taken in. It may have the old one's address, with an empty\n"
       "data directory.\n"
       "Example:\n"
+      "  quorate member replace n2 --peer 10.0.0.2:2380\n"
       "  quorate member replace n2 n4 --peer 10.0.0.4:2380");
 }
 

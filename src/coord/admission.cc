@@ -18,6 +18,10 @@ bool IsOneOf(const CommandBody& body) {
 
 }  // namespace
 
+bool NeedsMembers(const CommandBody& body) {
+  return IsOneOf<AddMember, RemoveMember, UpdateMember, PromoteMember, ReplaceMember, AlarmRequest>(body);
+}
+
 Status Admission::AdmitCommand(const Command& command) {
   RETURN_IF_ERROR(CheckSessionGap(command.envelope));
   RETURN_IF_ERROR(CheckAuth(command.envelope, command.body));
@@ -41,11 +45,7 @@ Status Admission::CheckLevel(const CommandBody& body) const {
   if (level_.now() < 3 && IsOneOf<OpenSessionRequest, CloseSessionRequest, RenewSessionsRequest>(body)) {
     return errors::NotCapable();
   }
-  if (level_.now() < 2 &&
-      IsOneOf<AddMember, RemoveMember, UpdateMember, PromoteMember, ReplaceMember, AlarmRequest>(body)) {
-    return errors::NotCapable();
-  }
-  return {};
+  return level_.now() < 2 && NeedsMembers(body) ? errors::NotCapable() : Status();
 }
 // Sizes are compared with the quota before a command is proposed, by the member that was asked, because the quota is a
 // flag of each. What is logged is the alarm, and that is what all members judge by.

@@ -138,6 +138,33 @@ TEST_F(ColdMachineTest, ACommandThatReadsTooMuchIsRefusedByEveryMemberAndBefore)
   EXPECT_EQ(std::get<DeleteRangeResponse>(m_.Delete("big", "bih").body).deleted, 65) << "without the values it may";
 }
 
+TEST_F(ColdMachineTest, AnAnswerOverTheBoundIsRefusedBeforeAnythingIsReadForIt) {
+  MachineOptions options = Tight();
+  options.answer_bytes_max = 10 * kLarge.size();
+  MachineHarness m(options);
+  for (int i = 0; i < 50; ++i) m.Put(Numbered("k", 100 + i), kLarge);
+  m.Reopen();
+  const auto read = [&m](RangeRequest request) {
+    Status status = Status::Internal("no answer");
+    m->ReadRange(request, [&status](const Result<RangeResponse>& response) { status = response.status(); });
+    m.Settle();
+    return status;
+  };
+  RangeRequest all = Keys("k", "l");
+  const std::uint64_t loads = m->stats().keyspace.cold_loads;
+  EXPECT_EQ(read(all).code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(m->stats().keyspace.cold_loads, loads);
+  TxnRequest twice;
+  twice.success.emplace_back(Keys("k100", "k106"));
+  twice.success.emplace_back(Keys("k106", "k112"));
+  EXPECT_EQ(m->ReadTxn(twice).status().code(), StatusCode::kResourceExhausted) << "together they are too much";
+  all.limit = 5;
+  EXPECT_TRUE(read(all).ok());
+  all.limit = 0;
+  all.keys_only = true;
+  EXPECT_TRUE(read(all).ok());
+}
+
 TEST_F(ColdMachineTest, EntriesWaitWhileTooMuchIsNotDurable) {
   bool stuck = true;
   store::MemoryEngineHooks hooks;

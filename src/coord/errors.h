@@ -72,6 +72,12 @@ inline Status SessionGap(SessionId id, std::uint64_t sequence, std::uint64_t las
                                     std::to_string(last));
 }
 
+inline Status AnswerTooLarge(std::uint64_t bytes_max) {
+  return Status::ResourceExhausted("quorate: the answer has more than " + std::to_string(bytes_max >> 20) +
+                                   " MiB, which is what one may have here (a quarter of --memory): ask with a limit, "
+                                   "for keys only, or for a part of the range");
+}
+
 inline Status NoSpace() {
   return Status::ResourceExhausted("etcdserver: mvcc: database space exceeded");
 }

@@ -135,6 +135,8 @@ class GroupMachine final : public Machine {
 
   Result<RangeResponse> RangeWith(const RangeRequest& request, store::ReadSet* reads) const;
   Result<TxnResponse> ReadTxnWith(const TxnRequest& request, store::ReadSet* reads) const;
+  store::ReadBudget Budget() const;
+  Status TooLarge(store::ReadSet* reads) const;
   // Reads with `attempt` until nothing is missing.
   template <class Response>
   void Answer(std::function<Result<Response>(store::ReadSet*)> attempt, std::shared_ptr<store::ReadSet> reads,
@@ -303,7 +305,21 @@ Result<RangeResponse> GroupMachine::RangeWith(const RangeRequest& request, store
   RETURN_IF_ERROR(state_->admission.AdmitRead(request.key, request.end));
   RETURN_IF_ERROR(CheckRange(request));
   if (request.revision > 0) RETURN_IF_ERROR(CheckRevision(mvcc(), request.revision));
-  return ExecuteRange(mvcc(), request, reads);
+  store::ReadBudget budget = Budget();
+  RangeResponse response = ExecuteRange(mvcc(), request, reads, &budget);
+  if (budget.exceeded) return TooLarge(reads);
+  return response;
+}
+
+store::ReadBudget GroupMachine::Budget() const {
+  const std::uint64_t most = options_.answer_bytes_max;
+  return {most == 0 ? std::numeric_limits<std::uint64_t>::max() : most};
+}
+
+// Nothing is loaded for an answer that is not given.
+Status GroupMachine::TooLarge(store::ReadSet* reads) const {
+  if (reads != nullptr) reads->missing.clear();
+  return errors::AnswerTooLarge(options_.answer_bytes_max);
 }
 
 Result<TxnResponse> GroupMachine::ReadTxnWith(const TxnRequest& request, store::ReadSet* reads) const {
@@ -317,7 +333,10 @@ Result<TxnResponse> GroupMachine::ReadTxnWith(const TxnRequest& request, store::
       RETURN_IF_ERROR(state_->admission.AdmitRead(range.key, range.end));
     }
   }
-  return ExecuteReadTxn(mvcc(), request, reads);
+  store::ReadBudget budget = Budget();
+  Result<TxnResponse> response = ExecuteReadTxn(mvcc(), request, reads, &budget);
+  if (budget.exceeded) return TooLarge(reads);
+  return response;
 }
 
 Result<HashKv> GroupMachine::Hash(Revision at) const {

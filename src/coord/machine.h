@@ -35,7 +35,8 @@ struct MachineOptions {
   // What the keyspace may take in memory: index, cache, what is not yet durable, the recent past. 0 = no bound. The
   // index has no bound of its own: the cache gives way to it, down to an eighth.
   std::uint64_t memory_bytes = 0;
-  store::WriteBufferOptions buffer;  // its own bounds are taken out of memory_bytes when that is given
+  std::uint64_t answer_bytes_max = 0;  // values in the answer of one read outside the log; 0 = no bound
+  store::WriteBufferOptions buffer;    // its own bounds are taken out of memory_bytes when that is given
   // Called now and then while opening: records read, of how many (0 = not known).
   std::function<void(std::uint64_t records, std::uint64_t of)> open_progress;
 };
@@ -106,6 +107,9 @@ class Machine : public replica::StateMachine {
 // Whether every operation is a plain Range (etcd's rule: a nested transaction, even a read-only one, goes through the
 // log).
 bool IsReadOnly(const TxnRequest& request);
+
+// Whether the command is of the member table or the alarms, which exist from feature level 2 on.
+bool NeedsMembers(const CommandBody& body);
 
 // Whether the command adds to the keyspace: what an exceeded quota refuses.
 bool NeedsSpace(const CommandBody& body);

@@ -47,6 +47,7 @@ class GroupImpl final : public Group, private DriverListener, private SnapshotHo
         proposals_(options_.pending_bytes_max),
         release_({options_.log_keep_bytes, options_.log_keep_always_bytes, options_.log_release_step_bytes}),
         peers_(options_.liveness_ns),
+        dispatch_{false, HeldProposals(options_.pending_bytes_max)},
         applied_seen_(env.machine.applied()) {}
 
   ~GroupImpl() override { env_.executor.Cancel(clockwork_.timer); }
@@ -168,6 +169,10 @@ class GroupImpl final : public Group, private DriverListener, private SnapshotHo
     bool removed = false;
     LogIndex arrived;  // what the last snapshot that arrived here covers
   };
+  struct Dispatching {
+    bool refused = false;  // a proposal was: the next tick tries again, not the next message
+    HeldProposals forwarded;
+  };
   struct Clockwork {
     std::uint64_t ticks = 0;
     env::TimerId timer = 0;
@@ -191,9 +196,13 @@ class GroupImpl final : public Group, private DriverListener, private SnapshotHo
       Refuse(message.origin, consensus::FailureReason::kDropped, *refused == Fate::kNoSpace);
       return;
     }
-    std::string command = message.command.ToString();
-    env_.machine.Stamp(command, env_.clock.MonotonicNs(), env_.clock.WallNs());
-    driver_.Step(consensus::Propose{message.origin, Bytes(std::move(command))});
+    if (IsHeld() || !dispatch_.forwarded.empty()) {
+      if (!dispatch_.forwarded.Add(message, env_.clock.MonotonicNs())) {
+        Refuse(message.origin, consensus::FailureReason::kDropped);
+      }
+      return;
+    }
+    driver_.Step(StampForwarded(message));
   }
   void OnMessage(ReplicaId peer, LinkId, ForwardedChange message) {
     if (message.origin.replica != peer || peers_.IsRepeat(message.origin)) return;
@@ -239,7 +248,7 @@ class GroupImpl final : public Group, private DriverListener, private SnapshotHo
     if (snapshots_ != nullptr) snapshots_->OnLeadership(leadership);
     if (!other_term) return;
     proposals_.FailAllSent(Fate::kLeaderLost);
-    dispatch_held_ = false;
+    dispatch_.refused = false;
     if (transfer_ && leadership.leader && *leadership.leader != options_.core.self) {
       EndTransfer(*leadership.leader == transfer_->to ? Fate::kApplied : Fate::kLeaderLost);
     }
@@ -289,9 +298,28 @@ class GroupImpl final : public Group, private DriverListener, private SnapshotHo
     }
   }
 
+  bool IsHeld() const { return options_.hold && options_.hold(); }
+  consensus::Propose StampForwarded(const ForwardedProposal& forwarded) {
+    std::string command = forwarded.command.ToString();
+    env_.machine.Stamp(command, env_.clock.MonotonicNs(), env_.clock.WallNs());
+    return {forwarded.origin, Bytes(std::move(command))};
+  }
+  // What other members forwarded, and was held here.
+  void DispatchForwarded() {
+    if (dispatch_.forwarded.empty() || (Leads() && IsHeld())) return;
+    while (const std::optional<ForwardedProposal> next = dispatch_.forwarded.Next()) {
+      if (Leads()) {
+        driver_.StepInPump(StampForwarded(*next));
+      } else {
+        Refuse(next->origin, consensus::FailureReason::kNotLeader);
+      }
+    }
+  }
+
   // Sends what waits to whoever leads now; leaves it waiting when nobody does.
   void Dispatch() {
-    if (!leadership_.leader || !leadership_.established || dispatch_held_) return;
+    DispatchForwarded();
+    if (!leadership_.leader || !leadership_.established || dispatch_.refused || IsHeld()) return;
     const ReplicaId leader = *leadership_.leader;
     if (!Leads() && !driver_.linked(leader)) return;
     while (std::optional<WaitingProposal> next = proposals_.NextWaiting()) {
@@ -321,7 +349,7 @@ class GroupImpl final : public Group, private DriverListener, private SnapshotHo
     switch (reason) {
       case consensus::FailureReason::kNotLeader:
         proposals_.Refused(id);
-        dispatch_held_ = true;
+        dispatch_.refused = true;
         return;
       case consensus::FailureReason::kDropped:
         proposals_.Fail(id, proposals_.IsChange(id) ? Fate::kRefused : no_space ? Fate::kNoSpace : Fate::kOverloaded);
@@ -427,12 +455,13 @@ class GroupImpl final : public Group, private DriverListener, private SnapshotHo
   }
   void OnTick() {
     if (++clockwork_.ticks % kTicksBetweenSweeps == 0) Sweep(env_.clock.MonotonicNs());
-    dispatch_held_ = false;
+    dispatch_.refused = false;
     driver_.Step(consensus::Tick{});
     ScheduleTick();
   }
   void Sweep(std::uint64_t now) {
     proposals_.Expire(now);
+    dispatch_.forwarded.Expire(now, options_.request_timeout_ns);
     reads_.Expire(now, leadership_.leader.has_value());
     if (transfer_ && transfer_->deadline_ns <= now) EndTransfer(Fate::kTimedOut);
     // A leader that can serve nothing until another member has given it a snapshot lets one that can lead.
@@ -453,7 +482,7 @@ class GroupImpl final : public Group, private DriverListener, private SnapshotHo
   Standing standing_;
   consensus::Leadership leadership_;
   std::optional<Transfer> transfer_;
-  bool dispatch_held_ = false;  // a proposal was refused: the next tick tries again, not the next message
+  Dispatching dispatch_;
   LogIndex applied_seen_;
   Clockwork clockwork_;
   std::unique_ptr<Snapshots> snapshots_;

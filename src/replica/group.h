@@ -80,9 +80,12 @@ struct GroupOptions {
   // Makes what sends, receives and loads snapshots; empty: none are, and the log is never released.
   std::function<std::unique_ptr<Snapshots>(SnapshotHost& host, StateMachine& machine)> make_snapshots;
 
-  // Asked before a proposal of this member's clients, and on the leader before a forwarded one, is taken: kOverloaded
-  // (flushing is behind), kNoSpace (the log is low on space), or empty. May be empty.
+  // Asked before a proposal of this member's clients, and on the leader before a forwarded one, is taken: kOverloaded,
+  // kNoSpace (the log is low on space), or empty. May be empty.
   std::function<std::optional<Fate>()> refuse;
+  // While it says yes (flushing is behind), proposals wait where they are, until their deadline; more than
+  // pending_bytes_max of them are refused. Asked again with every tick. May be empty.
+  std::function<bool()> hold;
   std::function<void()> on_applied;        // after each turn of the loop in which entries were applied; may be empty
   std::function<void()> on_removed;        // a committed membership is without this member; once; may be empty
   std::function<void(Status)> on_failure;  // the state machine cannot go on: the node must stop; may be empty

@@ -143,6 +143,7 @@ class Member {
       return made;
     };
     options.refuse = [this] { return refuse; };
+    options.hold = [this] { return hold; };
     options.on_removed = [this] { removed = true; };
     Result<std::unique_ptr<Group>> group =
         Group::Start(std::move(options), *life_->log, life_->transport, life_->executor, clock_, machine);
@@ -193,6 +194,7 @@ class Member {
   FakeMachine machine;
   FakeSnapshotFiles files;
   std::optional<Fate> refuse;
+  bool hold = false;
   bool removed = false;
 };
 
@@ -340,6 +342,39 @@ TEST_F(GroupTest, ALeaderThatExecutesTooSlowlyRefusesAlsoWhatIsForwarded) {
   for (int i = 0; i < 300 && fate == Fate::kApplied; ++i) fate = Put(follower, std::string(500, 'x'));
   EXPECT_EQ(fate, Fate::kOverloaded);
   Leader()->machine.Warm();
+  ExpectAllEqual();
+}
+
+TEST_F(GroupTest, WhileFlushingIsBehindProposalsWaitAtTheLeaderAndAreExecutedAfterwards) {
+  Begin(3);
+  Member& leader = *Leader();
+  Member& follower = Follower();
+  leader.hold = true;
+  std::vector<Fate> fates;
+  for (Member* member : {&leader, &follower}) {
+    member->group().Propose("held", 0, [&fates](const ProposeResult& result) { fates.push_back(result.fate); });
+  }
+  RunFor(2 * kSecond);
+  EXPECT_TRUE(fates.empty());
+  leader.hold = false;
+  RunUntil([&fates] { return fates.size() == 2; });
+  EXPECT_EQ(fates, (std::vector<Fate>{Fate::kApplied, Fate::kApplied}));
+  ExpectAllEqual();
+}
+
+TEST_F(GroupTest, WhatWaitsLongerThanItMayIsAnsweredAndEnteredNoLog) {
+  Begin(3);
+  Member& leader = *Leader();
+  Member& follower = Follower();
+  leader.hold = follower.hold = true;
+  std::optional<Fate> fate;
+  follower.group().Propose("held", 0, [&fate](const ProposeResult& result) { fate = result.fate; });
+  RunFor(8 * kSecond);
+  EXPECT_EQ(fate, Fate::kNoLeader);  // it was sent to nobody
+  follower.hold = false;
+  EXPECT_EQ(Put(follower, std::string(1 << 20, 'x')), Fate::kTimedOut);
+  leader.hold = false;
+  EXPECT_EQ(Put(follower, "x"), Fate::kApplied);
   ExpectAllEqual();
 }
 

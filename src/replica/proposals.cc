@@ -102,4 +102,23 @@ void Proposals::Expire(std::uint64_t now_ns) {
   for (WaitingProposal& proposal : unsent) Answer(proposal, Fate::kNoLeader);
 }
 
+bool HeldProposals::Add(ForwardedProposal proposal, std::uint64_t now_ns) {
+  if (bytes_ + proposal.command.size() > bytes_max_) return false;
+  bytes_ += proposal.command.size();
+  held_.push_back({std::move(proposal), now_ns});
+  return true;
+}
+
+std::optional<ForwardedProposal> HeldProposals::Next() {
+  if (held_.empty()) return std::nullopt;
+  std::optional<ForwardedProposal> next(std::move(held_.front().proposal));
+  held_.pop_front();
+  bytes_ -= next->command.size();
+  return next;
+}
+
+void HeldProposals::Expire(std::uint64_t now_ns, std::uint64_t timeout_ns) {
+  while (!held_.empty() && held_.front().since_ns + timeout_ns <= now_ns) Next();
+}
+
 }  // namespace quorate::replica

@@ -23,6 +23,7 @@
 #include "base/ids.h"
 #include "consensus/core.h"
 #include "replica/group.h"
+#include "replica/peer_message.h"
 
 namespace quorate::replica {
 
@@ -71,6 +72,28 @@ class Proposals {
   ProposalId last_id_;
   std::deque<WaitingProposal> waiting_;
   absl::btree_map<ProposalId, Sent> sent_;
+};
+
+// On the leader: what other members forwarded and may not enter the log yet. Whoever forwarded it has long answered its
+// client when it has waited for longer than a request may take, so it is dropped then.
+class HeldProposals {
+ public:
+  explicit HeldProposals(std::uint64_t bytes_max) : bytes_max_(bytes_max) {}
+
+  bool Add(ForwardedProposal proposal, std::uint64_t now_ns);  // false: over the byte bound
+  std::optional<ForwardedProposal> Next();
+  void Expire(std::uint64_t now_ns, std::uint64_t timeout_ns);
+  bool empty() const { return held_.empty(); }
+
+ private:
+  struct Held {
+    ForwardedProposal proposal;
+    std::uint64_t since_ns = 0;
+  };
+
+  const std::uint64_t bytes_max_;
+  std::uint64_t bytes_ = 0;
+  std::deque<Held> held_;
 };
 
 }  // namespace quorate::replica

@@ -153,5 +153,21 @@ TEST(PeerMessage, AnyOtherGroupVersionOrCutIsRefused) {
   for (std::size_t cut = 0; cut < 6; ++cut) EXPECT_FALSE(DecodePeerMessage(GroupId(1), frame.Slice(0, cut))) << cut;
 }
 
+TEST(HeldProposalsTest, AreBoundedInBytesComeInOrderAndAreDroppedWhenNobodyWaitsForThem) {
+  HeldProposals held(10);
+  const auto forwarded = [](std::uint64_t id, const char* command) {
+    return ForwardedProposal{{ReplicaId(2), Incarnation(1), ProposalId(id)}, Bytes(std::string(command))};
+  };
+  EXPECT_TRUE(held.Add(forwarded(1, "12345"), 100));
+  EXPECT_TRUE(held.Add(forwarded(2, "1234"), 200));
+  EXPECT_FALSE(held.Add(forwarded(3, "12"), 300));
+  EXPECT_EQ(held.Next()->origin.proposal, ProposalId(1));
+  EXPECT_TRUE(held.Add(forwarded(4, "123456"), 400));
+  held.Expire(1'200, 1'000);
+  EXPECT_EQ(held.Next()->origin.proposal, ProposalId(4));
+  EXPECT_FALSE(held.Next());
+  EXPECT_TRUE(held.empty());
+}
+
 }  // namespace
 }  // namespace quorate::replica

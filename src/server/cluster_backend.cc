@@ -32,7 +32,10 @@ Status FromFate(replica::Fate fate) {
 }
 
 constexpr std::uint64_t kGoneTurnNs = 20'000'000;
-constexpr int kGoneTurnsMax = 200;  // four seconds, within the clients' patience
+constexpr std::uint32_t kMembersLevel = 2;  // from it on the cluster has a member table
+constexpr std::uint64_t kCapableTurnNs = 20'000'000;
+constexpr int kCapableTurnsMax = 100;  // two seconds: etcdctl waits for five
+constexpr int kGoneTurnsMax = 200;     // four seconds, within the clients' patience
 
 ReplicaId LeavingMember(const coord::CommandBody& body) {
   if (const auto* remove = std::get_if<coord::RemoveMember>(&body)) return remove->id;
@@ -89,6 +92,25 @@ ClusterBackend::ClusterBackend(const ServeConfig& config, replica::Group& group,
       surroundings_(std::move(surroundings)) {}
 
 void ClusterBackend::Propose(const coord::RequestContext& context, coord::Command command, Done done) {
+  if (machine_.feature_level() >= kMembersLevel || !coord::NeedsMembers(command.body)) {
+    return ProposeNow(context, std::move(command), std::move(done));
+  }
+  WhenCapable(context, std::move(command), kCapableTurnsMax, std::move(done));
+}
+
+// A cluster begins at the lowest level and rises as soon as all first members were linked, which takes a moment after
+// the first start: what needs more waits for that, and is refused by apply when it does not come.
+void ClusterBackend::WhenCapable(const coord::RequestContext& context, coord::Command command, int turns, Done done) {
+  if (machine_.feature_level() >= kMembersLevel || turns == 0) {
+    return ProposeNow(context, std::move(command), std::move(done));
+  }
+  executor_.After(kCapableTurnNs, [this, context, command = std::move(command), turns, done = std::move(done),
+                                   alive = std::weak_ptr<const bool>(alive_)]() mutable {
+    if (!alive.expired()) WhenCapable(context, std::move(command), turns - 1, std::move(done));
+  });
+}
+
+void ClusterBackend::ProposeNow(const coord::RequestContext& context, coord::Command command, Done done) {
   Status refused = CheckMemberChange(command.body);
   if (!refused.ok()) {
     return executor_.Post([done = std::move(done), refused = std::move(refused)] { done(refused); });
@@ -161,7 +183,7 @@ bool ClusterBackend::Leads() const {
 }
 
 Status ClusterBackend::CheckMemberChange(const coord::CommandBody& body) const {
-  if (machine_.feature_level() < 2) return Status::Ok();  // apply has the word for that
+  if (machine_.feature_level() < kMembersLevel) return Status::Ok();  // apply has the word for that
   const std::vector<coord::MemberInfo> members = machine_.members();
   if (const auto* add = std::get_if<coord::AddMember>(&body)) {
     if (!add->learner && !coord::EnoughStarted(members, 1, 0, ReplicaId())) return NotEnoughStarted();
@@ -229,7 +251,7 @@ coord::ClusterView ClusterBackend::cluster() const {
 
 std::vector<coord::MemberInfo> ClusterBackend::members() const {
   std::vector<coord::MemberInfo> known = machine_.members();
-  if (machine_.feature_level() >= 2 && !known.empty()) return known;
+  if (machine_.feature_level() >= kMembersLevel && !known.empty()) return known;
   std::vector<coord::MemberInfo> out;
   for (const Member& member : first_members_) {
     coord::MemberInfo info{member.id, member.name, {"http://" + member.peer.ToString()}, {}, false};

@@ -51,6 +51,8 @@ class ClusterBackend final : public coord::Backend {
 
   using Done = std::function<void(Result<coord::CommandOutcome>)>;
 
+  void ProposeNow(const coord::RequestContext& context, coord::Command command, Done done);
+  void WhenCapable(const coord::RequestContext& context, coord::Command command, int turns, Done done);
   void Submit(const coord::RequestContext& context, coord::Command command, Done done);
   // etcd's guards of the quorum before a change of members is proposed; apply has the rest.
   Status CheckMemberChange(const coord::CommandBody& body) const;

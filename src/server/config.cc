@@ -13,6 +13,7 @@ namespace quorate::server {
 namespace {
 
 constexpr std::uint64_t kMemoryMin = 64 << 20;
+constexpr std::uint64_t kLogKeepMin = 1 << 20;
 constexpr std::uint64_t kMemoryMax = std::uint64_t{1} << 50;
 constexpr std::string_view kDefaultPeer = "127.0.0.1:2380";
 constexpr std::string_view kDefaultEtcd = "127.0.0.1:2379";
@@ -204,6 +205,12 @@ Status SetLimits(const ServeFlags& flags, ServeConfig* config) {
     if (!retention.ok()) return FlagError("log-retention", retention.status().message());
     config->log_retention_ns = *retention;
   }
+  if (!flags.log_keep.empty()) {
+    const Result<std::uint64_t> keep = ParseBytes(flags.log_keep);
+    if (!keep.ok()) return FlagError("log-keep", keep.status().message());
+    if (*keep < kLogKeepMin) return FlagError("log-keep", "at least 1MiB");
+    config->log_keep_bytes = *keep;
+  }
   return Status::Ok();
 }
 
@@ -231,6 +238,9 @@ const std::vector<FlagSpec>& ServeFlagSpecs() {
        "bytes a second, like 50MiB, that snapshots sent to other members may take (default: no limit)"},
       {"log-retention", &ServeFlags::log_retention,
        "how long, like 24h, the log is kept for `quorate snapshot restore --to-time` (default: not at all)"},
+      {"log-keep", &ServeFlags::log_keep,
+       "bytes, like 64MiB, of the log that stay for a member that is behind; who is further behind gets a snapshot "
+       "(default: 256MiB)"},
       {"memory", &ServeFlags::memory,
        "what the keyspace may take in memory, as 256MiB or 2GiB; at least 64MiB (values beyond it stay on the disk)"},
       {"listen-zookeeper", &ServeFlags::listen_zookeeper, "not in this build"},

@@ -41,6 +41,7 @@ struct ServeFlags {  // as typed; empty = not given
   std::string listen_consul;
   std::string snapshot_rate;
   std::string log_retention;
+  std::string log_keep;
   std::string memory = "512MiB";
   std::string initial_cluster_state;
   std::string quota_backend_bytes;
@@ -55,6 +56,7 @@ struct FlagSpec {
 };
 const std::vector<FlagSpec>& ServeFlagSpecs();
 
+inline constexpr std::uint64_t kDefaultLogKeepBytes = std::uint64_t{256} << 20;
 inline constexpr std::int64_t kDefaultQuotaBytes = std::int64_t{2} << 30;  // etcd's
 
 struct ServeConfig {
@@ -76,6 +78,7 @@ struct ServeConfig {
   std::int64_t quota_bytes = kDefaultQuotaBytes;  // of the keyspace; 0 = no limit
   std::uint64_t snapshot_rate_bytes = 0;          // a second, of snapshots sent to other members; 0 = no limit
   std::uint64_t log_retention_ns = 0;             // how long released segments of the log are kept; 0 = not at all
+  std::uint64_t log_keep_bytes = kDefaultLogKeepBytes;  // of the log, for a linked member that is behind
   std::uint64_t memory_bytes = 0;  // for the keyspace: index, cache, what is not yet durable, the engine's own
 };
 

@@ -45,6 +45,30 @@ void AddGroup(const replica::GroupStatus& status, Exposition* out) {
              static_cast<double>(status.proposals_pending));
   out->Counter("quorate_proposals_failed_total", "proposals answered with an error or an unknown outcome",
                static_cast<double>(status.proposals_failed));
+  out->Gauge("quorate_apply_queue_bytes", "decided and not yet executed",
+             static_cast<double>(status.apply_queue_bytes));
+  out->Gauge("quorate_log_first_index", "the oldest entry that can still be sent to a member that is behind",
+             static_cast<double>(status.log_first.value));
+  out->Counter("quorate_snapshot_sent_bytes_total", "of snapshots sent to other members",
+               static_cast<double>(status.snapshot_bytes_sent));
+  out->Counter("quorate_snapshot_received_bytes_total", "of snapshots that other members sent",
+               static_cast<double>(status.snapshot_bytes_received));
+  out->Counter("quorate_snapshots_installed_total", "snapshots that took the place of the state",
+               static_cast<double>(status.snapshots_installed));
+}
+
+void AddPeers(const env::TcpTransportCounters& counters, Exposition* out) {
+  const auto counter = [out](const char* name, const char* help, std::uint64_t value) {
+    out->Counter(name, help, static_cast<double>(value));
+  };
+  out->Gauge("quorate_peer_links", "members that are linked now", static_cast<double>(counters.links_open));
+  counter("quorate_peer_messages_sent_total", "messages to other members", counters.frames_sent);
+  counter("quorate_peer_messages_received_total", "messages from other members", counters.frames_received);
+  counter("quorate_peer_sent_bytes_total", "bytes to other members", counters.bytes_sent);
+  counter("quorate_peer_received_bytes_total", "bytes from other members", counters.bytes_received);
+  counter("quorate_peer_links_lost_total", "links to members that were up and ended", counters.links_lost);
+  counter("quorate_peer_bad_messages_total", "connections closed for what came after the handshake",
+          counters.bad_frames);
 }
 
 void AddLog(const wal::LogStats& stats, Exposition* out) {
@@ -117,6 +141,7 @@ void AddProcess(Exposition* out) {
 std::string RenderMetrics(const MetricsSources& sources) {
   Exposition exposition;
   AddGroup(sources.group.status(), &exposition);
+  AddPeers(sources.transport.counters(), &exposition);
   AddLog(sources.log.stats(), &exposition);
   AddMachine(sources.machine, &exposition);
   AddKeyspace(sources.machine.stats(), &exposition);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "coord/machine.h"
+#include "env/posix/tcp_transport.h"
 #include "net/listener.h"
 #include "replica/group.h"
 #include "wal/log.h"
@@ -15,6 +16,7 @@ namespace quorate::server {
 
 struct MetricsSources {
   const replica::Group& group;
+  const env::TcpTransport& transport;
   const wal::Log& log;
   const coord::Machine& machine;
   const net::Listener* etcd = nullptr;  // null: no such port

@@ -42,6 +42,9 @@ namespace {
 constexpr std::uint64_t kHandOverNs = 600'000'000;    // an election timeout: waiting longer gains nothing
 constexpr std::uint64_t kLeaveAfterNs = 500'000'000;  // time for the last answers to go out
 constexpr std::uint64_t kEngineCacheShare = 16;       // of --memory
+constexpr std::uint64_t kReleaseStepsOfKeeping = 4;   // the log is released in steps of a quarter of what it keeps
+constexpr std::uint64_t kAnswerShare = 4;             // of --memory, to one read
+constexpr std::uint64_t kAnswerBytesMin = 64 << 20;
 constexpr std::uint64_t kProgressNs = 1'000'000'000;
 
 class Node {
@@ -229,6 +232,7 @@ class Node {
     engine_ = *std::move(engine);
     coord::MachineOptions options;
     options.memory_bytes = config_.memory_bytes - config_.memory_bytes / kEngineCacheShare;
+    options.answer_bytes_max = std::max(kAnswerBytesMin, config_.memory_bytes / kAnswerShare);
     options.open_progress = [this, said_ns = clock_.MonotonicNs()](std::uint64_t records, std::uint64_t of) mutable {
       if (clock_.MonotonicNs() < said_ns + kProgressNs) return;
       said_ns = clock_.MonotonicNs();
@@ -258,13 +262,17 @@ class Node {
     options.core.self = config_.self;
     options.core.initial.voters = config_.initial_voters;
     options.core.seed = random_.Next();
+    options.log_keep_bytes = config_.log_keep_bytes;
+    options.log_keep_always_bytes = std::min(options.log_keep_always_bytes, config_.log_keep_bytes);
+    options.log_release_step_bytes =
+        std::min(options.log_release_step_bytes, config_.log_keep_bytes / kReleaseStepsOfKeeping);
     options.make_snapshots = [this](replica::SnapshotHost& host, replica::StateMachine& machine) {
       return MakeSnapshots(host, machine);
     };
     options.refuse = [this]() -> std::optional<replica::Fate> {
-      if (log_->low_on_space()) return replica::Fate::kNoSpace;
-      return machine_->backlogged() ? std::optional(replica::Fate::kOverloaded) : std::nullopt;
+      return log_->low_on_space() ? std::optional(replica::Fate::kNoSpace) : std::nullopt;
     };
+    options.hold = [this] { return machine_->backlogged(); };
     options.on_removed = [this] {
       const std::vector<ReplicaId> removed = machine_->removed_members();
       if (std::find(removed.begin(), removed.end(), config_.self) != removed.end()) Leave();
@@ -284,7 +292,7 @@ class Node {
     frontend::etcd::Options frontend_options;
     frontend_options.quota_bytes = config_.quota_bytes;
     frontend_ = std::make_unique<frontend::etcd::EtcdFrontend>(*backend_, executor_, random_, frontend_options);
-    admin_ = std::make_unique<Admin>(MetricsSources{*group_, *log_, *machine_}, etcd_, *frontend_);
+    admin_ = std::make_unique<Admin>(MetricsSources{*group_, *transport_, *log_, *machine_}, etcd_, *frontend_);
     transport_->Start(group_.get());
     return Status::Ok();
   }

@@ -47,11 +47,24 @@ struct ReadSet {
   }
 };
 
+// How many bytes of records reads may still bring together. One that finds too little left takes nothing more.
+struct ReadBudget {
+  std::uint64_t left = 0;
+  bool exceeded = false;
+
+  bool Take(std::uint64_t bytes) {
+    exceeded = exceeded || bytes > left;
+    if (!exceeded) left -= bytes;
+    return !exceeded;
+  }
+};
+
 struct RangeOptions {
   Revision revision = 0;   // 0 = latest; REQUIRES compact_revision() <= it <= revision() otherwise
   std::int64_t limit = 0;  // 0 = none; count covers all all the same
   bool keys_only = false;
   bool count_only = false;
+  ReadBudget* budget = nullptr;  // null: no bound. The result means nothing once it is exceeded
 };
 struct RangeResult {
   std::vector<KeyValue> kvs;  // ascending by key

@@ -209,7 +209,9 @@ Status LogImpl::CheckIdentity(const Identity& found) const {
   if (found.protocol != wanted.protocol) {
     return Status::FailedPrecondition(
         path + ": this directory was written by protocol " + std::string(consensus::ProtocolName(found.protocol)) +
-        ", and this server was started with " + std::string(consensus::ProtocolName(wanted.protocol)));
+        ", and this server was started with " + std::string(consensus::ProtocolName(wanted.protocol)) +
+        ": start it with --protocol " + std::string(consensus::ProtocolName(found.protocol)) +
+        ", or name another data directory");
   }
   return Status::Ok();
 }

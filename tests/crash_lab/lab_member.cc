@@ -9,6 +9,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <memory>
 #include <thread>
@@ -136,6 +137,7 @@ int RunLabMember(const std::vector<std::string>& arguments) {
   server::ServeFlags flags;
   flags.name = all[index].name;
   flags.data_dir = root;
+  if (const char* protocol = std::getenv("QUORATE_PROTOCOL")) flags.protocol = protocol;
   flags.listen_etcd = LocalPort(all[index].etcd);
   for (const Address& address : all) {
     flags.initial_cluster += (flags.initial_cluster.empty() ? "" : ",") + address.name + "=" + LocalPort(address.peer);

@@ -8,12 +8,15 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 QUORATE = os.environ.get("QUORATE_BINARY", str(ROOT / "build/release/quorate"))
 ETCDCTL = os.environ.get("QUORATE_ETCDCTL", str(ROOT / "build/peers/usr/bin/etcdctl"))
+PROTOCOL = os.environ.get("QUORATE_PROTOCOL", "raft")
+OTHER_PROTOCOLS = [protocol for protocol in ("raft", "paxos", "zab") if protocol != PROTOCOL]
 PATIENCE_SECONDS = 120  # for a condition that must come true; generous because the machine may be busy
 
 
@@ -43,6 +46,64 @@ def wait_for(what, condition):
     raise AssertionError(f"gave up waiting for {what}" + (f": {last}" if last else ""))
 
 
+class Proxy:
+    """Passes the connections to one peer address on, until they are cut; it goes on to accept new ones."""
+
+    def __init__(self, target):
+        self.target = target
+        self.lock, self.open, self.closed = threading.Lock(), set(), False
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while not self.closed:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            try:
+                host, port = self.target.split(":")
+                far = socket.create_connection((host, int(port)), timeout=5)
+                far.settimeout(None)
+            except OSError:
+                near.close()
+                continue
+            with self.lock:
+                self.open |= {near, far}
+            for source, sink in ((near, far), (far, near)):
+                source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                threading.Thread(target=self.carry, args=(source, sink), daemon=True).start()
+
+    def carry(self, source, sink):
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+        except OSError:
+            pass
+        self.end([source, sink])
+
+    def end(self, sockets):
+        with self.lock:
+            self.open -= set(sockets)
+        for s in sockets:
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            s.close()
+
+    def cut(self):
+        with self.lock:
+            sockets = list(self.open)
+        self.end(sockets)
+
+    def close(self):
+        self.closed = True
+        self.listener.close()
+        self.cut()
+
+
 class Member:
     def __init__(self, cluster, index, ports):
         self.cluster, self.name = cluster, f"n{index + 1}"
@@ -50,13 +111,20 @@ class Member:
         self.data_dir = cluster.directory / self.name
         self.log = cluster.directory / f"{self.name}.log"
         self.process = None
+        self.proxy = None
         self.binary = QUORATE
+
+    @property
+    def advertised(self):
+        return self.proxy.address if self.proxy else self.peer
 
     def start(self, *extra):
         command = [self.binary, "serve", "--name", self.name, "--data-dir", str(self.data_dir), "--protocol", self.cluster.protocol,
-                   "--listen-etcd", self.etcd, "--listen-admin", self.admin, *extra]
+                   "--listen-etcd", self.etcd, "--listen-admin", self.admin, *self.cluster.flags, *extra]
         if self.cluster.size > 1:
-            command += ["--initial-cluster", ",".join(f"{m.name}={m.peer}" for m in self.cluster.members)]
+            command += ["--initial-cluster", ",".join(f"{m.name}={m.advertised}" for m in self.cluster.members)]
+        if self.proxy:
+            command += ["--listen-peer", self.peer]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         return self
@@ -68,6 +136,13 @@ class Member:
     def healthy(self):
         with urllib.request.urlopen(f"http://{self.etcd}/health", timeout=10) as answer:
             return json.load(answer).get("health") == "true"
+
+    def metric(self, name):
+        with urllib.request.urlopen(f"http://{self.admin}/metrics", timeout=10) as answer:
+            for line in answer.read().decode().splitlines():
+                if line.startswith(name + " "):
+                    return float(line.split()[1])
+        raise ValueError(f"no metric {name}")
 
     def log_text(self):
         return self.log.read_text(errors="replace")
@@ -82,13 +157,15 @@ class Member:
 class Cluster:
     """`with Cluster(3) as cluster:` starts it and waits until it is healthy; everything is killed and removed at the end."""
 
-    def __init__(self, size, protocol="raft", start=True):
-        self.size, self.protocol, self.start_all = size, protocol, start
+    def __init__(self, size, protocol=PROTOCOL, start=True, flags=(), proxies=False):
+        self.size, self.protocol, self.start_all, self.flags = size, protocol, start, flags
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="quorate-test-"))
         ports = free_ports(3 * size)
         self.members = []
         for index in range(size):
             self.members.append(Member(self, index, ports[3 * index: 3 * index + 3]))
+            if proxies:
+                self.members[index].proxy = Proxy(self.members[index].peer)
 
     def __enter__(self):
         if self.start_all:
@@ -103,6 +180,8 @@ class Cluster:
             if member.process and member.process.poll() is None:
                 member.process.kill()
                 member.process.wait()
+            if member.proxy:
+                member.proxy.close()
         if kind:
             print(f"---- exit statuses: {ended}", file=sys.stderr)
             for member in self.members:
@@ -124,6 +203,19 @@ class Cluster:
         if check and done.returncode != 0:
             raise AssertionError(f"etcdctl {' '.join(arguments)}: {done.stderr.strip()}")
         return done
+
+    def leader(self):
+        return wait_for("a leader", lambda: next((m for m in self.members if m.process.poll() is None and m.metric("quorate_is_leader")), None))
+
+    def fill(self, mib, keys=1000, value_bytes=16000, endpoints=None):
+        """Writes until a member has that much more history."""
+        member = next(m for m in self.members if m.process and m.process.poll() is None)
+        end = member.metric("quorate_keyspace_bytes") + (mib << 20)
+        while member.metric("quorate_keyspace_bytes") < end:
+            done = subprocess.run([QUORATE, "bench", "put", "--endpoints", endpoints or member.etcd, "--seconds", "0.5", "--warmup", "0",
+                                   "--conns", "8", "--keys", str(keys), "--value-bytes", str(value_bytes)], capture_output=True, text=True,
+                                  timeout=PATIENCE_SECONDS)
+            assert done.returncode == 0, done.stdout + done.stderr
 
     def hashes(self):
         """[(revision, hash)] of every member, at the newest revision each has."""

@@ -4,7 +4,7 @@ import shutil
 import signal
 import subprocess
 
-from cluster import PATIENCE_SECONDS, QUORATE, Cluster, run, wait_for
+from cluster import OTHER_PROTOCOLS, PATIENCE_SECONDS, QUORATE, Cluster, run, wait_for
 
 
 def segments(member):
@@ -87,6 +87,19 @@ def another_clusters_directory_is_refused():
         refused(member, "cluster")
 
 
+def another_protocols_directory_is_refused():
+    with Cluster(1) as cluster:
+        cluster.etcdctl("put", "a", "b")
+        cluster.members[0].kill(signal.SIGTERM)
+        right = cluster.protocol
+        for cluster.protocol in OTHER_PROTOCOLS:
+            refused(cluster.members[0], f"written by protocol {right}", f"started with {cluster.protocol}", f"--protocol {right}")
+        cluster.protocol = right
+        cluster.members[0].start()
+        cluster.wait_healthy()
+        assert cluster.etcdctl("get", "a", "--print-value-only").stdout == "b\n"
+
+
 def crc32c(data):
     crc = 0xFFFFFFFF
     for byte in data:
@@ -158,8 +171,8 @@ def a_second_server_on_the_same_directory_or_port_says_so():
 
 def bad_flags_are_named():
     cases = {
-        ("--protocol", "paxos"): "paxos",
         ("--protocol", "viewstamped"): "--protocol",
+        ("--log-keep", "1000"): "--log-keep",
         ("--listen-zookeeper", "127.0.0.1:2181"): "--listen-zookeeper",
         ("--listen-etcd", "0.0.0.0:2379"): "--advertise-etcd",
         ("--listen-etcd", "nonsense"): "--listen-etcd",
@@ -180,6 +193,7 @@ if __name__ == "__main__":
          a_flipped_bit_in_the_middle_of_the_log_is_refused_with_file_and_offset,
          another_members_directory_is_refused,
          another_clusters_directory_is_refused,
+         another_protocols_directory_is_refused,
          a_newer_format_is_named_and_not_called_damage,
          a_missing_segment_identity_or_member_list_is_refused,
          a_member_that_comes_back_empty_under_its_old_id_is_refused,

@@ -5,7 +5,7 @@ import pathlib
 import subprocess
 import tempfile
 
-from cluster import QUORATE, free_ports, run, wait_for
+from cluster import PROTOCOL, QUORATE, free_ports, run, wait_for
 
 
 def a_full_disk_refuses_writes_loses_nothing_and_recovers():
@@ -19,7 +19,7 @@ def a_full_disk_refuses_writes_loses_nothing_and_recovers():
     process = None
     try:
         with open(directory / "log", "wb") as log:
-            process = subprocess.Popen([QUORATE, "serve", "--data-dir", str(directory / "data"), "--listen-etcd", etcd],
+            process = subprocess.Popen([QUORATE, "serve", "--protocol", PROTOCOL, "--data-dir", str(directory / "data"), "--listen-etcd", etcd],
                                        stdout=log, stderr=log)
 
         def put(key, value):
@@ -41,7 +41,7 @@ def a_full_disk_refuses_writes_loses_nothing_and_recovers():
         process.kill()
         process.wait()
         with open(directory / "log", "ab") as log:
-            process = subprocess.Popen([QUORATE, "serve", "--data-dir", str(directory / "data"), "--listen-etcd", etcd],
+            process = subprocess.Popen([QUORATE, "serve", "--protocol", PROTOCOL, "--data-dir", str(directory / "data"), "--listen-etcd", etcd],
                                        stdout=log, stderr=log)
 
         def get(key):

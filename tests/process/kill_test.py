@@ -20,9 +20,10 @@ SECONDS_PER_ROUND = 2.5
 class Load:
     """The checker running beside the kills."""
 
-    def __init__(self, cluster, seconds):
+    def __init__(self, cluster, seconds, members=None):
+        endpoints = ",".join(member.etcd for member in members or cluster.members)
         self.process = subprocess.Popen(
-            [QUORATE, "bench", "availability", "--endpoints", cluster.endpoints, "--seconds", str(seconds), "--rate", "300", "--json"],
+            [QUORATE, "bench", "availability", "--endpoints", endpoints, "--seconds", str(seconds), "--rate", "300", "--json"],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def finish(self):

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from cluster import PATIENCE_SECONDS, QUORATE, Cluster, run
+from cluster import PATIENCE_SECONDS, QUORATE, Cluster, run, wait_for
 
 BUMP = 1_000_000_000
 
@@ -174,6 +174,44 @@ def a_kept_log_is_replayed_to_a_revision_and_to_a_moment():
         assert revision(from_nothing) >= base + BUMP
 
 
+def what_lies_in_released_segments_is_replayed_from_the_archive():
+    flags = ["--log-retention", "24h", "--memory", "64MiB", "--log-keep", "1MiB"]
+    with Cluster(1, flags=flags) as old, Cluster(1, start=False) as by_revision, Cluster(1, start=False) as by_time:
+        member = old.members[0]
+        archive = member.data_dir / "wal/archive"
+        old.etcdctl("put", "a", "first")
+        file = old.directory / "base.snap"
+        base = save(old, file)["revision"]
+        for i in range(10):
+            old.etcdctl("put", f"wanted{i}", "1")
+        at_revision = revision(old)
+        time.sleep(1.1)
+        moment = datetime.datetime.now(datetime.timezone.utc)
+        time.sleep(1.1)
+        old.etcdctl("del", "wanted", "--prefix")
+        for _ in range(2):  # segments have 16 MiB: the first two go
+            old.fill(18, keys=20)
+        end = revision(old)
+        kept = wait_for("released segments in the archive", lambda: sorted(archive.glob("*.segment")) if archive.exists() else None)
+        member.kill(signal.SIGTERM)
+        wanted = ["a", *(f"wanted{i}" for i in range(10))]
+        goal = ["--from-data-dir", member.data_dir]
+
+        shown = json.loads(quorate("snapshot", "restore", file, *goal, "--show-range", "--json").stdout)
+        assert shown["from_revision"] == base and shown["to_revision"] == end, (shown, base, end)
+        restore(by_revision, file, *goal, "--to-revision", at_revision)
+        assert keys(by_revision) == wanted, keys(by_revision)
+        restore(by_time, file, *goal, "--to-time", moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+        assert keys(by_time) == wanted, keys(by_time)
+
+        too_early = quorate("snapshot", "restore", file, *goal, "--to-revision", base - 1, "--data-dir", old.directory / "x", status=2)
+        assert f"{base} to {end}" in too_early.stderr, too_early.stderr
+        kept[0].unlink()  # it was in there
+        lost = quorate("snapshot", "restore", file, *goal, "--to-revision", at_revision, "--data-dir", old.directory / "x", status=2)
+        print(f"      without the archive's first segment: {lost.stderr.strip()}")
+        assert "snapshot" in lost.stderr and not (old.directory / "x").exists(), lost.stderr
+
+
 def a_member_whose_keyspace_is_gone_is_filled_by_a_snapshot_while_the_others_serve():
     with Cluster(3) as cluster:
         big = "x" * 1_000_000
@@ -201,4 +239,5 @@ if __name__ == "__main__":
          etcdctl_saves_a_file_that_quorate_reads,
          what_is_no_whole_snapshot_is_refused_and_nothing_is_left,
          a_kept_log_is_replayed_to_a_revision_and_to_a_moment,
+         what_lies_in_released_segments_is_replayed_from_the_archive,
          a_member_whose_keyspace_is_gone_is_filled_by_a_snapshot_while_the_others_serve])

@@ -238,8 +238,8 @@ const char* NameOf(WriteOutcome outcome) {
   return "unknown";
 }
 
-// The history file: {"op","key","invoke_ns","complete_ns","result",...}, writes in the order they were due, then reads
-// in the order of their answers. Times are of one monotonic clock.
+// The history file: {"op","key","due_ns","invoke_ns","complete_ns","result",...}, writes in the order they were due,
+// then reads in the order of their answers. Times are of one monotonic clock.
 class History {
  public:
   explicit History(const std::string& path) {
@@ -255,7 +255,7 @@ class History {
   void Write(const std::string& key, const WriteRecord& write) {
     if (file_ == nullptr) return;
     JsonObject line;
-    line.Add("op", "put").Add("key", key);
+    line.Add("op", "put").Add("key", key).Add("due_ns", write.intended_ns);
     line.Add("invoke_ns", write.sent_ns != 0 ? write.sent_ns : write.intended_ns).Add("complete_ns", write.done_ns);
     line.Add("result", NameOf(write.outcome));
     if (write.outcome == WriteOutcome::kAcked) line.Add("revision", write.revision);

@@ -8,6 +8,7 @@
 
 #include "cli/bench/availability.h"
 #include "cli/bench/compare.h"
+#include "cli/bench/fill.h"
 #include "cli/bench/load.h"
 #include "cli/bench/process_usage.h"
 #include "cli/commands.h"
@@ -358,6 +359,60 @@ void AddAvailability(CLI::App& bench, Action* action) {
   command->callback([arguments, action] { *action = [arguments] { return RunAvailabilityCheck(*arguments); }; });
 }
 
+struct Fill {
+  ConnectionArguments connection;
+  FillOptions options;
+};
+
+int RunFilling(Fill& arguments) {
+  Result<std::vector<client::Endpoint>> endpoints = Endpoints(arguments.connection);
+  if (!endpoints.ok()) return FailToRun("bench fill", endpoints.status().message());
+  FillOptions& options = arguments.options;
+  options.endpoints = *std::move(endpoints);
+  if (!arguments.connection.json) {
+    options.progress = [all = options.keys * options.rounds](std::uint64_t puts) {
+      std::fprintf(stderr, "%llu of %llu puts\n", static_cast<unsigned long long>(puts),
+                   static_cast<unsigned long long>(all));
+    };
+  }
+  const Result<FillReport> report = RunFill(options);
+  if (!report.ok()) return Fail("bench fill", report.status());
+  if (arguments.connection.json) {
+    JsonObject line;
+    line.Add("op", "fill").Add("puts", report->puts).Add("revisions", report->revisions);
+    line.Add("retries", report->retries).Add("seconds", report->seconds);
+    std::puts(line.Line().c_str());
+  } else {
+    std::printf("%llu puts in %llu transactions, %.1f s\n", static_cast<unsigned long long>(report->puts),
+                static_cast<unsigned long long>(report->revisions), report->seconds);
+  }
+  return kExitGood;
+}
+
+void AddFill(CLI::App& bench, Action* action) {
+  auto arguments = std::make_shared<Fill>();
+  FillOptions& options = arguments->options;
+  CLI::App* command = bench.add_subcommand("fill", "Write every key of a set, with values that do not compress.");
+  AddEndpointOptions(*command, &arguments->connection);
+  command->add_option("--conns", options.conns, "connections")->check(CLI::Range(1, 1000))->capture_default_str();
+  command->add_option("--keys", options.keys, "how many")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000}))
+      ->capture_default_str();
+  command->add_option("--rounds", options.rounds, "how often each is written")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000}))
+      ->capture_default_str();
+  command->add_option("--key-bytes", options.key_bytes, "")->check(CLI::Range(8, 4096))->capture_default_str();
+  command->add_option("--value-bytes", options.value_bytes, "")->check(CLI::Range(0, 1 << 20))->capture_default_str();
+  command->add_option("--batch", options.batch, "puts to a transaction, which is one revision")
+      ->check(CLI::Range(1, 128))
+      ->capture_default_str();
+  command->footer(
+      "For measurements on much data. Keys are those of `bench put`.\n"
+      "Example:\n"
+      "  quorate bench fill --keys 1000000 --rounds 2 --value-bytes 1000");
+  command->callback([arguments, action] { *action = [arguments] { return RunFilling(*arguments); }; });
+}
+
 }  // namespace
 
 void AddBench(CLI::App& app, Action* action) {
@@ -367,6 +422,7 @@ void AddBench(CLI::App& app, Action* action) {
   AddLoad(*bench, LoadKind::kGet, action);
   AddAvailability(*bench, action);
   AddCompare(*bench, action);
+  AddFill(*bench, action);
   bench->footer("`quorate bench COMMAND --help` explains each.");
 }
 

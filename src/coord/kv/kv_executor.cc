@@ -230,14 +230,15 @@ Status CheckReadBytes(const store::Mvcc& mvcc, const TxnRequest& request) {
   return CheckBytes(mvcc, request);
 }
 
-Result<TxnResponse> ExecuteReadTxn(const store::Mvcc& mvcc, const TxnRequest& request, store::ReadSet* reads) {
+Result<TxnResponse> ExecuteReadTxn(const store::Mvcc& mvcc, const TxnRequest& request, store::ReadSet* reads,
+                                   store::ReadBudget* budget) {
   TxnResponse response;
   response.succeeded = ComparesHold(mvcc, request.compares, reads);
   const std::vector<RequestOp>& ops = Branch(request, response.succeeded);
   for (const RequestOp& op : ops) RETURN_IF_ERROR(CheckRevision(mvcc, std::get<RangeRequest>(op).revision));
   response.responses.reserve(ops.size());
   for (const RequestOp& op : ops) {
-    response.responses.emplace_back(ExecuteRange(mvcc, std::get<RangeRequest>(op), reads));
+    response.responses.emplace_back(ExecuteRange(mvcc, std::get<RangeRequest>(op), reads, budget));
   }
   return response;
 }

@@ -55,7 +55,8 @@ class KvExecutor {
 };
 
 // A transaction of plain ranges, on local state, outside the log.
-Result<TxnResponse> ExecuteReadTxn(const store::Mvcc& mvcc, const TxnRequest& request, store::ReadSet* reads);
+Result<TxnResponse> ExecuteReadTxn(const store::Mvcc& mvcc, const TxnRequest& request, store::ReadSet* reads,
+                                   store::ReadBudget* budget = nullptr);
 
 // A command brings no more than this of the keyspace into memory: values that it compares, ranges that it reads,
 // previous values that it answers with. Sizes are in the index of every member, so all refuse the same commands.

@@ -121,7 +121,8 @@ std::int64_t LimitOfReading(const RangeRequest& request) {
   return limited && cut_first && !HasRevisionBounds(request) ? request.limit + 1 : 0;
 }
 
-RangeResponse ExecuteRange(const store::Mvcc& mvcc, const RangeRequest& request, store::ReadSet* reads) {
+RangeResponse ExecuteRange(const store::Mvcc& mvcc, const RangeRequest& request, store::ReadSet* reads,
+                           store::ReadBudget* budget) {
   const Order order = request.order == Order::kNone && request.target != Target::kKey ? Order::kAscend : request.order;
   const bool sorted = order != Order::kNone && !(request.target == Target::kKey && order == Order::kAscend);
   const bool bounded = HasRevisionBounds(request);
@@ -132,6 +133,7 @@ RangeResponse ExecuteRange(const store::Mvcc& mvcc, const RangeRequest& request,
   options.limit = LimitOfReading(request);
   options.keys_only = request.keys_only && request.target != Target::kValue;
   options.count_only = request.count_only;
+  options.budget = budget;
   store::RangeResult range = mvcc.Range(request.key, request.end, options, reads);
 
   RangeResponse response;

@@ -13,8 +13,10 @@ namespace quorate::coord {
 // Whether `revision` can be read: etcd's errors for a future and for a compacted one. 0 is the newest.
 Status CheckRevision(const store::Mvcc& mvcc, Revision revision);
 
-// REQUIRES a readable revision (<= 0 = the newest, an open transaction's writes included).
-RangeResponse ExecuteRange(const store::Mvcc& mvcc, const RangeRequest& request, store::ReadSet* reads);
+// REQUIRES a readable revision (<= 0 = the newest, an open transaction's writes included). Means nothing once `budget`
+// is exceeded.
+RangeResponse ExecuteRange(const store::Mvcc& mvcc, const RangeRequest& request, store::ReadSet* reads,
+                           store::ReadBudget* budget = nullptr);
 
 // How many keys of the range ExecuteRange reads at most; 0 = all.
 std::int64_t LimitOfReading(const RangeRequest& request);
