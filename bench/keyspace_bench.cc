@@ -73,6 +73,7 @@ class Keyspace {
     MvccOptions mvcc;
     mvcc.cache_bytes = scale.memory_bytes / 4;
     mvcc_ = *Mvcc::Open(*buffer_, mvcc);
+    mvcc_->Start();
   }
 
   void Load() {

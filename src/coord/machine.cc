@@ -69,7 +69,7 @@ class GroupMachine final : public Machine {
   WatchHub& watches() override { return watches_; }
   bool backlogged() const override { return backlog_bytes() > state_->buffer->options().backlog_bytes; }
   std::uint64_t backlog_bytes() const override { return state_->buffer->backlog_bytes(); }
-  void FlushAll(std::function<void(Status)> done) override { state_->buffer->Flush(std::move(done)); }
+  void FlushAll(std::function<void(Status)> done) override;
   MachineStats stats() const override;
   std::vector<Command> Due(std::uint64_t monotonic_ns) override;
 
@@ -142,7 +142,8 @@ class GroupMachine final : public Machine {
   void Answer(std::function<Result<Response>(store::ReadSet*)> attempt, std::shared_ptr<store::ReadSet> reads,
               int attempts, std::function<void(Result<Response>)> done);
   void Need(const CommandBody& body, store::ReadSet* reads) const;
-  Status Flip(LogIndex last);
+  void Flip(LogIndex last, std::function<void(Status)> done);
+  void Replace(std::unique_ptr<State> state, LogIndex last);
 
   // The entry that comes next, once it was looked at.
   struct Prepared {
@@ -389,6 +390,11 @@ void GroupMachine::ReadHash(Revision at, std::function<void(Result<HashKv>)> don
   });
 }
 
+void GroupMachine::FlushAll(std::function<void(Status)> done) {
+  if (!state_->buffer->stopped()) return state_->buffer->Flush(std::move(done));
+  engine_.executor().Post([done = std::move(done)] { done(Status::Unavailable("a snapshot is being installed")); });
+}
+
 MachineStats GroupMachine::stats() const {
   return {mvcc().stats(), engine_.stats(), backlog_bytes(), state_->buffer->bytes(), state_->cache_capacity};
 }
@@ -398,20 +404,36 @@ std::shared_ptr<replica::SnapshotSource> GroupMachine::OpenSnapshot() {
 }
 
 std::unique_ptr<replica::SnapshotSink> GroupMachine::BeginInstall(LogIndex last) {
-  return std::make_unique<InstallSink>(*state_->buffer, last, [this, last] { return Flip(last); });
+  return std::make_unique<InstallSink>(*state_->buffer, last, [this, last](auto done) { Flip(last, std::move(done)); });
 }
 
-Status GroupMachine::Flip(LogIndex last) {
-  Result<std::unique_ptr<State>> state = State::Open(options_, engine_);
-  if (!state.ok()) return state.status();
+// The index of a large state takes seconds to build, and this thread has peers and clients to answer. Meanwhile the old
+// state answers those who read without asking anybody, from what it has in memory.
+void GroupMachine::Flip(LogIndex last, std::function<void(Status)> done) {
+  mvcc().Retire();
+  auto opened = std::make_shared<std::unique_ptr<State>>();
+  engine_.Apart(
+      [options = options_, &engine = engine_, opened] {
+        Result<std::unique_ptr<State>> state = State::Open(options, engine);
+        if (state.ok()) *opened = *std::move(state);
+        return state.status();
+      },
+      [this, last, opened, done = std::move(done), alive = std::weak_ptr<const bool>(alive_)](const Status& status) {
+        if (alive.expired()) return;
+        if (status.ok()) Replace(std::move(*opened), last);
+        done(status);
+      });
+}
+
+void GroupMachine::Replace(std::unique_ptr<State> state, LogIndex last) {
   CHECK(engine_.flushed() == last) << "the snapshot covers " << last.value << ", installed was "
                                    << engine_.flushed().value;
-  watches_.Rebase(*(*state)->mvcc);
+  watches_.Rebase(*state->mvcc);
   changes_before_ += state_->members.changes() + 1;
-  state_ = *std::move(state);
+  state_ = std::move(state);
+  state_->mvcc->Start();
   prepared_ = {};
   applied_ = last;
-  return {};
 }
 
 }  // namespace
@@ -419,6 +441,7 @@ Status GroupMachine::Flip(LogIndex last) {
 Result<std::unique_ptr<Machine>> Machine::Open(MachineOptions options, store::Engine& engine) {
   Result<std::unique_ptr<State>> state = State::Open(options, engine);
   if (!state.ok()) return state.status();
+  (*state)->mvcc->Start();
   return std::unique_ptr<Machine>(std::make_unique<GroupMachine>(std::move(options), engine, *std::move(state)));
 }
 

@@ -72,7 +72,7 @@ void ImageSource::Read(std::uint8_t table, std::string key, std::size_t bytes_ma
       });
 }
 
-InstallSink::InstallSink(store::WriteBuffer& old, LogIndex last, std::function<Status()> flip)
+InstallSink::InstallSink(store::WriteBuffer& old, LogIndex last, Flip flip)
     : old_(&old), engine_(old.engine()), last_(last), flip_(std::move(flip)) {}
 
 InstallSink::~InstallSink() {
@@ -153,7 +153,7 @@ void InstallSink::Finish(std::uint64_t state_hash, std::function<void(Status)> d
                      if (!status.ok()) return done(status);
                      install_.reset();
                      old_ = nullptr;
-                     done(flip_());
+                     flip_(done);
                    });
 }
 

@@ -38,8 +38,9 @@ class ImageSource final : public replica::SnapshotSource {
 
 class InstallSink final : public replica::SnapshotSink {
  public:
-  // `flip` puts the new state in the old one's place, once the engine has; it may fail to open.
-  InstallSink(store::WriteBuffer& old, LogIndex last, std::function<Status()> flip);
+  // `flip` puts the new state in the old one's place, once the engine has; it may fail to open, and it takes its time.
+  using Flip = std::function<void(std::function<void(Status)> done)>;
+  InstallSink(store::WriteBuffer& old, LogIndex last, Flip flip);
   ~InstallSink() override;
 
   void Add(std::vector<replica::SnapshotRow> rows, std::function<void(Status)> done) override;
@@ -53,7 +54,7 @@ class InstallSink final : public replica::SnapshotSink {
   store::WriteBuffer* old_;
   store::Engine& engine_;
   const LogIndex last_;
-  std::function<Status()> flip_;
+  Flip flip_;
   std::unique_ptr<store::EngineInstall> install_;  // begun with the first rows, when nothing else is written
   store::LocalState local_;
   std::uint64_t hash_ = 0;             // of the rows so far

@@ -22,7 +22,7 @@
 namespace quorate::coord {
 
 struct State {
-  // Reads what the engine holds; blocks.
+  // Reads what the engine holds; blocks, on any thread. The owner calls mvcc->Start().
   static Result<std::unique_ptr<State>> Open(const MachineOptions& options, store::Engine& engine);
   // Divides memory_bytes anew: what the index and the buffer leave is the cache's.
   void Balance(std::uint64_t memory_bytes);

@@ -205,6 +205,7 @@ class Replay {
   Result<OldState> Run() {
     const Revision base = revision();
     if (options_.to_revision && *options_.to_revision < base) {
+      RETURN_IF_ERROR(Range().status());  // goes on to the end, for the message
       return Outside("revision " + std::to_string(*options_.to_revision), base);
     }
     if (options_.to_wall_ns && header_.created_wall_ns > *options_.to_wall_ns) {

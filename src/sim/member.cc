@@ -344,9 +344,10 @@ replica::GroupOptions Member::GroupOptions() {
   options.on_applied = [this] { probe_.Pump(); };
   options.on_failure = [this](const Status&) { failed_ = true; };
   options.refuse = [this]() -> std::optional<replica::Fate> {
-    return life_->low_on_space ? std::optional(replica::Fate::kNoSpace) : std::nullopt;
+    if (life_->low_on_space) return replica::Fate::kNoSpace;
+    if (life_->machine->backlogged()) return replica::Fate::kOverloaded;
+    return std::nullopt;
   };
-  options.hold = [this] { return life_->machine->backlogged(); };
   options.make_snapshots = [this](replica::SnapshotHost& host, replica::StateMachine& machine) {
     replica::MemberSnapshotsOptions snapshots;
     snapshots.maker = {kCluster, {}, id(), life_->log->incarnation(), {}};

@@ -115,6 +115,9 @@ class Engine {
   virtual void Write(std::function<EngineBatch()> build, std::function<void(Status)> done) = 0;
   // Runs `work` on `view` in the pool, or on one pinned when the work begins if `view` is null.
   virtual void Read(std::shared_ptr<const EngineView> view, Work work, std::function<void(Status)> done) = 0;
+  // Runs `work`, which may take seconds and reads nothing but the engine's views, in the pool. engine_memory runs both
+  // from inside the call: a state is opened in no time there.
+  virtual void Apart(std::function<Status()> work, std::function<void(Status)> done) = 0;
   virtual std::shared_ptr<const EngineView> Pin() = 0;
   virtual LogIndex flushed() const = 0;
   // Of a state that covers the log up to `last`. REQUIRES that nothing is written meanwhile, but through the install.

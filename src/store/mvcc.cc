@@ -53,6 +53,9 @@ class Store final : public Mvcc {
       : parts_(buffer, options.cache_bytes), options_(std::move(options)), compactor_(parts_) {}
   Status LoadAll();
 
+  void Start() override { compactor_.Wake(); }
+  void Retire() override { parts_.alive.reset(); }
+
   Revision revision() const override { return parts_.revision; }
   Revision compact_revision() const override { return parts_.compact_revision; }
   std::optional<KeyValue> Get(std::string_view key, Revision at, ReadSet* reads) const override;
@@ -155,7 +158,6 @@ Status Store::LoadAll() {
   if (options_.progress) options_.progress(records, expected);
   parts_.revision = std::max(parts_.revision, parts_.compact_revision);
   parts_.buffer.set_oldest_revision(records == 0 && parts_.revision == 1 ? 0 : parts_.revision + 1);
-  compactor_.Wake();
   return {};
 }
 

@@ -95,9 +95,14 @@ struct MvccStats {
 // [key, end): end empty = the single key; "\0" = every key >= key.
 class Mvcc {
  public:
-  // Rebuilds the index from the tables; blocks. The buffer is loaded and empty.
+  // Rebuilds the index from the tables; blocks, on any thread. The buffer is loaded and empty. Until Start, on the
+  // owner's thread, nothing goes on in the background.
   static Result<std::unique_ptr<Mvcc>> Open(WriteBuffer& buffer, MvccOptions options = {});
   virtual ~Mvcc() = default;
+
+  virtual void Start() = 0;
+  // The engine is given another state: whatever is being loaded or compacted ends, and nothing is loaded any more.
+  virtual void Retire() = 0;
 
   virtual Revision revision() const = 0;
   virtual Revision compact_revision() const = 0;  // reads below it are refused; 0 = never compacted

@@ -49,6 +49,7 @@ class Harness {
     Result<std::unique_ptr<Mvcc>> mvcc = Mvcc::Open(*buffer_, options_);
     CHECK(mvcc.ok()) << mvcc.status().message();
     mvcc_ = *std::move(mvcc);
+    mvcc_->Start();
     executor_.RunFor(kLong);
   }
   void Flush() {

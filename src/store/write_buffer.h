@@ -115,6 +115,7 @@ class WriteBuffer {
   // Nothing is written from now on; `done` once nothing is under way. For a state that is about to be replaced.
   void Stop(std::function<void()> done);
   void Resume();
+  bool stopped() const { return writing_ == Writing::kStopping || writing_ == Writing::kStopped; }
 
   LocalState& local() { return local_; }
   const LocalState& local() const { return local_; }

@@ -129,6 +129,10 @@ void MemoryEngine::Read(std::shared_ptr<const EngineView> view, Work work, std::
   });
 }
 
+void MemoryEngine::Apart(std::function<Status()> work, std::function<void(Status)> done) {
+  done(work());
+}
+
 std::shared_ptr<const EngineView> MemoryEngine::Pin() {
   return std::make_shared<MemoryView>(storage_.image());
 }

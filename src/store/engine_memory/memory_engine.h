@@ -49,6 +49,7 @@ class MemoryEngine final : public Engine {
   env::Executor& executor() override { return executor_; }
   void Write(std::function<EngineBatch()> build, std::function<void(Status)> done) override;
   void Read(std::shared_ptr<const EngineView> view, Work work, std::function<void(Status)> done) override;
+  void Apart(std::function<Status()> work, std::function<void(Status)> done) override;
   std::shared_ptr<const EngineView> Pin() override;
   LogIndex flushed() const override { return flushed_; }
   std::unique_ptr<EngineInstall> BeginInstall(LogIndex last) override;

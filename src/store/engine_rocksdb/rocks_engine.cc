@@ -251,6 +251,14 @@ class RocksEngineImpl final : public RocksEngine {
     });
   }
 
+  void Apart(std::function<Status()> work, std::function<void(Status)> done) override {
+    readers_->Post([this, work = std::move(work), done = std::move(done), alive = std::weak_ptr(alive_)]() mutable {
+      Status status = work();
+      work = nullptr;
+      Complete(alive, std::move(status), std::move(done));
+    });
+  }
+
   std::unique_ptr<EngineInstall> BeginInstall(LogIndex last) override;
 
   EngineStats stats() const override {
