@@ -180,7 +180,7 @@ def compaction(arguments):
                 for write in map(json.loads, lines):
                     if write["op"] != "put":
                         break
-                    latency = (write["complete_ns"] - write["due_ns"]) / 1e6 if write["result"] == "acked" else 10_000
+                    latency = (write["complete_ns"] - write["due_ns"]) / 1e6 if write["result"] == "ok" else 10_000
                     if begun - (arguments.seconds - 1) * 1e9 <= write["due_ns"] < begun - 1e8:
                         before.append(latency)
                     elif begun <= write["due_ns"] < ended:

@@ -207,15 +207,13 @@ class Cluster:
     def leader(self):
         return wait_for("a leader", lambda: next((m for m in self.members if m.process.poll() is None and m.metric("quorate_is_leader")), None))
 
-    def fill(self, mib, keys=1000, value_bytes=16000, endpoints=None):
-        """Writes until a member has that much more history."""
+    def fill(self, mib, endpoints=None):
+        """Writes that much, into keys bench/..."""
         member = next(m for m in self.members if m.process and m.process.poll() is None)
-        end = member.metric("quorate_keyspace_bytes") + (mib << 20)
-        while member.metric("quorate_keyspace_bytes") < end:
-            done = subprocess.run([QUORATE, "bench", "put", "--endpoints", endpoints or member.etcd, "--seconds", "0.5", "--warmup", "0",
-                                   "--conns", "8", "--keys", str(keys), "--value-bytes", str(value_bytes)], capture_output=True, text=True,
-                                  timeout=PATIENCE_SECONDS)
-            assert done.returncode == 0, done.stdout + done.stderr
+        done = subprocess.run([QUORATE, "bench", "fill", "--endpoints", endpoints or member.etcd, "--keys", str((mib << 20) // 16_000),
+                               "--value-bytes", "16000", "--batch", "20", "--conns", "4"], capture_output=True, text=True,
+                              timeout=PATIENCE_SECONDS)
+        assert done.returncode == 0, done.stdout + done.stderr
 
     def hashes(self):
         """[(revision, hash)] of every member, at the newest revision each has."""

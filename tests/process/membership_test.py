@@ -112,6 +112,12 @@ def from_one_to_five_and_back_under_load():
         print(f"      {report['acked']} writes acknowledged, longest gap {report['longest_gap_ms']:.0f} ms")
 
 
+def a_member_is_added_right_after_the_first_start():
+    with Growing() as cluster:
+        done = cluster.member("add", "n2", "--peer", f"127.0.0.1:{free_ports(1)[0]}")
+        assert done.returncode == 0, done.stderr
+
+
 def a_dead_member_is_replaced_in_one_command_under_load():
     with Growing(3) as cluster:
         victim = next(m for m in cluster.members if m is not cluster.leader())
@@ -122,8 +128,8 @@ def a_dead_member_is_replaced_in_one_command_under_load():
         cluster.gone.append(victim)
         load = Load(cluster, 15)
         new = cluster.new_member()
-        new.peer = victim.peer  # on the same machine, with an empty disk
-        answer = json.loads(cluster.must("replace", victim.name, new.name, "--peer", new.peer, "--json", endpoints=endpoints).stdout)
+        new.name, new.peer = victim.name, victim.peer  # on the same machine, with an empty disk
+        answer = json.loads(cluster.must("replace", victim.name, "--peer", new.peer, "--json", endpoints=endpoints).stdout)
         assert answer["serve"].startswith(f"quorate serve --join --name {new.name} "), answer
         cluster.start_joiner(new)
         cluster.members.append(new)
@@ -257,6 +263,6 @@ def a_full_keyspace_refuses_writes_until_it_is_disarmed():
 
 
 if __name__ == "__main__":
-    run([from_one_to_five_and_back_under_load, a_dead_member_is_replaced_in_one_command_under_load, the_leader_is_removed,
+    run([from_one_to_five_and_back_under_load, a_member_is_added_right_after_the_first_start, a_dead_member_is_replaced_in_one_command_under_load, the_leader_is_removed,
          members_survive_a_restart_and_their_addresses_may_change, what_cannot_be_done_says_why, without_a_quorum_nothing_is_removed,
          leadership_is_moved_and_handed_over_on_sigterm, a_full_keyspace_refuses_writes_until_it_is_disarmed])

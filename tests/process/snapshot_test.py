@@ -190,7 +190,7 @@ def what_lies_in_released_segments_is_replayed_from_the_archive():
         time.sleep(1.1)
         old.etcdctl("del", "wanted", "--prefix")
         for _ in range(2):  # segments have 16 MiB: the first two go
-            old.fill(18, keys=20)
+            old.fill(18)
         end = revision(old)
         kept = wait_for("released segments in the archive", lambda: sorted(archive.glob("*.segment")) if archive.exists() else None)
         member.kill(signal.SIGTERM)
