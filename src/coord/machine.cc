@@ -22,6 +22,12 @@ constexpr int kReadAttemptsMax = 100;
 constexpr std::uint64_t kRetryNs = 100'000'000;      // after a read that failed
 constexpr std::uint64_t kEntriesPerBalance = 1'024;  // between two looks at how large the index has become
 
+Status OpenState(const MachineOptions& options, store::Engine& engine, std::unique_ptr<State>* out) {
+  Result<std::unique_ptr<State>> state = State::Open(options, engine);
+  if (state.ok()) *out = *std::move(state);
+  return state.status();
+}
+
 class GroupMachine final : public Machine {
  public:
   GroupMachine(MachineOptions options, store::Engine& engine, std::unique_ptr<State> state)
@@ -413,11 +419,7 @@ void GroupMachine::Flip(LogIndex last, std::function<void(Status)> done) {
   mvcc().Retire();
   auto opened = std::make_shared<std::unique_ptr<State>>();
   engine_.Apart(
-      [options = options_, &engine = engine_, opened] {
-        Result<std::unique_ptr<State>> state = State::Open(options, engine);
-        if (state.ok()) *opened = *std::move(state);
-        return state.status();
-      },
+      [options = options_, &engine = engine_, opened] { return OpenState(options, engine, opened.get()); },
       [this, last, opened, done = std::move(done), alive = std::weak_ptr<const bool>(alive_)](const Status& status) {
         if (alive.expired()) return;
         if (status.ok()) Replace(std::move(*opened), last);
@@ -443,6 +445,17 @@ Result<std::unique_ptr<Machine>> Machine::Open(MachineOptions options, store::En
   if (!state.ok()) return state.status();
   (*state)->mvcc->Start();
   return std::unique_ptr<Machine>(std::make_unique<GroupMachine>(std::move(options), engine, *std::move(state)));
+}
+
+void Machine::OpenApart(MachineOptions options, store::Engine& engine,
+                        std::function<void(Result<std::unique_ptr<Machine>>)> done) {
+  auto state = std::make_shared<std::unique_ptr<State>>();
+  engine.Apart([options, &engine, state] { return OpenState(options, engine, state.get()); },
+               [options, &engine, state, done = std::move(done)](const Status& status) {
+                 if (!status.ok()) return done(status);
+                 (*state)->mvcc->Start();
+                 done(std::unique_ptr<Machine>(std::make_unique<GroupMachine>(options, engine, std::move(*state))));
+               });
 }
 
 std::unique_ptr<Machine> Machine::Make(MachineOptions options, store::Engine& engine) {

@@ -61,6 +61,9 @@ class Machine : public replica::StateMachine {
   // Over what the engine holds: applied() is then its flushed index, and the log is replayed from there. Blocks while
   // it reads the records (not the values). DataLoss: the keyspace is damaged.
   static Result<std::unique_ptr<Machine>> Open(MachineOptions options, store::Engine& engine);
+  // The same in the engine's pool; `done` on its executor.
+  static void OpenApart(MachineOptions options, store::Engine& engine,
+                        std::function<void(Result<std::unique_ptr<Machine>>)> done);
   // REQUIRES a good engine.
   static std::unique_ptr<Machine> Make(MachineOptions options, store::Engine& engine);
 

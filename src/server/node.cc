@@ -26,6 +26,7 @@
 #include "server/cluster_backend.h"
 #include "server/data_directory.h"
 #include "server/feature_level.h"
+#include "server/front.h"
 #include "server/group_control.h"
 #include "server/hand_over.h"
 #include "server/housekeeping.h"
@@ -43,7 +44,8 @@ constexpr std::uint64_t kHandOverNs = 600'000'000;    // an election timeout: wa
 constexpr std::uint64_t kLeaveAfterNs = 500'000'000;  // time for the last answers to go out
 constexpr std::uint64_t kEngineCacheShare = 16;       // of --memory
 constexpr std::uint64_t kReleaseStepsOfKeeping = 4;   // the log is released in steps of a quarter of what it keeps
-constexpr std::uint64_t kAnswerShare = 4;             // of --memory, to one read
+constexpr std::uint64_t kLongestOpeningNs = std::uint64_t{365} * 86'400 * 1'000'000'000;
+constexpr std::uint64_t kAnswerShare = 4;  // of --memory, to one read
 constexpr std::uint64_t kAnswerBytesMin = 64 << 20;
 constexpr std::uint64_t kProgressNs = 1'000'000'000;
 
@@ -63,9 +65,9 @@ class Node {
     RETURN_IF_ERROR(OpenLog());
     RETURN_IF_ERROR(directory_->LogOpened(log_->fresh()));
     RETURN_IF_ERROR(OpenTransport());
-    RETURN_IF_ERROR(StartGroup());
-    RETURN_IF_ERROR(Listen(config_.listen_etcd, "listen-etcd", *frontend_, frontend_.get(), &etcd_));
-    return Listen(config_.listen_admin, "listen-admin", *admin_, nullptr, &admin_listener_);
+    RETURN_IF_ERROR(Listen(config_.listen_etcd, "listen-etcd", &fronts_.etcd, &fronts_.etcd, &etcd_));
+    RETURN_IF_ERROR(Listen(config_.listen_admin, "listen-admin", &fronts_.admin, nullptr, &admin_listener_));
+    return StartGroup();
   }
 
   Status Run() {
@@ -236,12 +238,16 @@ class Node {
     options.open_progress = [this, said_ns = clock_.MonotonicNs()](std::uint64_t records, std::uint64_t of) mutable {
       if (clock_.MonotonicNs() < said_ns + kProgressNs) return;
       said_ns = clock_.MonotonicNs();
-      LogInfo("opening the keyspace: " + std::to_string(records) + " of " + std::to_string(of) + " records, " +
-              std::to_string(of == 0 ? 0 : records * 100 / of) + " %");
+      const std::string share = "opening the keyspace: " + std::to_string(of == 0 ? 0 : records * 100 / of) + " %";
+      LogInfo(share + ", " + std::to_string(records) + " of " + std::to_string(of) + " records");
+      executor_.Post([this, share] {  // this runs in the engine's pool
+        fronts_.etcd.Say(share);
+        fronts_.admin.Say(share);
+      });
     };
     if (parts_.adjust_machine) parts_.adjust_machine(&options);
     const std::uint64_t began_ns = clock_.MonotonicNs();
-    Result<std::unique_ptr<coord::Machine>> machine = coord::Machine::Open(std::move(options), *engine_);
+    Result<std::unique_ptr<coord::Machine>> machine = OpenMachine(std::move(options));
     if (!machine.ok()) {
       engine_.reset();
       return machine.status();
@@ -251,6 +257,20 @@ class Node {
             std::to_string(machine_->stats().keyspace.keys) + " keys in " +
             std::to_string((clock_.MonotonicNs() - began_ns) / 1'000'000) + " ms");
     return Status::Ok();
+  }
+
+  // In the pool; meanwhile this thread answers on the ports.
+  Result<std::unique_ptr<coord::Machine>> OpenMachine(coord::MachineOptions options) {
+    std::optional<Result<std::unique_ptr<coord::Machine>>> opened;
+    const env::TimerId busy = executor_.After(kLongestOpeningNs, [] {});  // so that Run does not end for want of work
+    coord::Machine::OpenApart(std::move(options), *engine_, [this, &opened](auto machine) {
+      opened.emplace(std::move(machine));
+      executor_.Stop();
+    });
+    while (!opened) executor_.Run();
+    executor_.Cancel(busy);
+    if (!failure_.ok()) return failure_;
+    return *std::move(opened);
   }
 
   Status StartGroup() {
@@ -293,6 +313,8 @@ class Node {
     frontend_options.quota_bytes = config_.quota_bytes;
     frontend_ = std::make_unique<frontend::etcd::EtcdFrontend>(*backend_, executor_, random_, frontend_options);
     admin_ = std::make_unique<Admin>(MetricsSources{*group_, *transport_, *log_, *machine_}, etcd_, *frontend_);
+    fronts_.etcd.Become(frontend_.get(), *frontend_);
+    fronts_.admin.Become(nullptr, *admin_);
     transport_->Start(group_.get());
     return Status::Ok();
   }
@@ -318,10 +340,10 @@ class Node {
                          [this](const std::vector<Member>& members) { return directory_->SetMembers(members); }});
   }
 
-  Status Listen(const HostPort& at, const char* flag, net::HttpService& http, net::GrpcService* grpc,
+  Status Listen(const HostPort& at, const char* flag, net::HttpService* http, net::GrpcService* grpc,
                 std::unique_ptr<net::Listener>* out) {
     if (at.port == 0) return Status::Ok();
-    *out = std::make_unique<net::Listener>(reactor_, net::ServerLimits{}, grpc, &http);
+    *out = std::make_unique<net::Listener>(reactor_, net::ServerLimits{}, grpc, http);
     const Result<std::uint16_t> port = (*out)->Listen(at.host, at.port);
     return port.ok() ? Status::Ok() : InFlag(flag, port.status());
   }
@@ -354,6 +376,10 @@ class Node {
   std::unique_ptr<PeerTable> peer_table_;
   std::unique_ptr<frontend::etcd::EtcdFrontend> frontend_;
   std::unique_ptr<Admin> admin_;
+  struct {
+    Front etcd;
+    Front admin;
+  } fronts_;
   std::unique_ptr<net::Listener> etcd_;
   std::unique_ptr<net::Listener> admin_listener_;
 };
