@@ -66,13 +66,14 @@ class Proxy:
                 host, port = self.target.split(":")
                 far = socket.create_connection((host, int(port)), timeout=5)
                 far.settimeout(None)
+                for s in (near, far):
+                    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except OSError:
                 near.close()
                 continue
             with self.lock:
                 self.open |= {near, far}
             for source, sink in ((near, far), (far, near)):
-                source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 threading.Thread(target=self.carry, args=(source, sink), daemon=True).start()
 
     def carry(self, source, sink):
