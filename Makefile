@@ -8,7 +8,7 @@ help:
 	@echo "make test           everything that CI runs (docs/TESTING.md)"
 	@echo "make check          format, layers, purity, sizes, clang-tidy on what changed: before each commit"
 	@echo "make format         rewrite the sources in the house format"
-	@echo "make bench          Quorate and etcd side by side; writes docs/PERFORMANCE.md's table"
+	@echo "make bench          Quorate and etcd, and the three protocols, side by side; writes docs/PERFORMANCE.md's tables"
 	@echo "make test-sanitize  the tests under asan+ubsan, then tsan"
 	@echo "make test-full      the whole matrices: many seeds, every bug searched for, long crash loops"
 
@@ -39,6 +39,7 @@ format: packages-check
 
 bench: build packages-peers
 	@tools/run-bench
+	@bench/protocols.py
 
 clean:
 	@rm -rf build/release build/debug build/asan build/tsan build/bugs

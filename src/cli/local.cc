@@ -269,7 +269,7 @@ void AddLocal(CLI::App& app, Action* action) {
   auto arguments = std::make_shared<LocalArguments>();
   CLI::App* local = app.add_subcommand("local", "Run a whole cluster on this machine, in the foreground.");
   local->add_option("--nodes", arguments->nodes, "how many")->check(CLI::IsMember({1, 3, 5}))->capture_default_str();
-  local->add_option("--protocol", arguments->protocol, "raft (paxos and zab are not in this build)")
+  local->add_option("--protocol", arguments->protocol, "raft, paxos or zab; the same on all members, for good")
       ->capture_default_str();
   local->add_option("--dir", arguments->directory, "data and logs; kept between runs")->capture_default_str();
   local->add_flag("--json", arguments->json, "one line {name, pid, etcd, admin, peer} per node once healthy");

@@ -220,7 +220,7 @@ const std::vector<FlagSpec>& ServeFlagSpecs() {
   static const std::vector<FlagSpec> specs{
       {"name", &ServeFlags::name, "this member's name in --initial-cluster"},
       {"data-dir", &ServeFlags::data_dir, "where everything durable lives; made when absent"},
-      {"protocol", &ServeFlags::protocol, "raft (paxos and zab are not in this build)"},
+      {"protocol", &ServeFlags::protocol, "raft, paxos or zab; the same on all members, for good"},
       {"listen-peer", &ServeFlags::listen_peer,
        "HOST:PORT for the other members (default: this member's address in --initial-cluster)"},
       {"advertise-peer", &ServeFlags::advertise_peer,

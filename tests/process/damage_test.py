@@ -100,6 +100,28 @@ def another_protocols_directory_is_refused():
         assert cluster.etcdctl("get", "a", "--print-value-only").stdout == "b\n"
 
 
+def a_member_of_another_protocol_is_refused_by_its_peers():
+    with Cluster(3, start=False) as cluster:
+        right, stranger = cluster.protocol, cluster.members[2]
+        for member in cluster.members[:2]:
+            member.start()
+        cluster.protocol = OTHER_PROTOCOLS[0]
+        stranger.start()
+        cluster.protocol = right
+        words = "start all members with the same --protocol"
+        wait_for("both sides to say what is wrong", lambda: words in stranger.log_text() or words in cluster.members[0].log_text())
+        for member in cluster.members[:2]:
+            wait_for(f"{member.name} to serve without it", member.healthy)
+        assert stranger.process.poll() is not None or not is_healthy(stranger), "it took part"
+
+
+def is_healthy(member):
+    try:
+        return member.healthy()
+    except OSError:
+        return False
+
+
 def crc32c(data):
     crc = 0xFFFFFFFF
     for byte in data:
@@ -194,6 +216,7 @@ if __name__ == "__main__":
          another_members_directory_is_refused,
          another_clusters_directory_is_refused,
          another_protocols_directory_is_refused,
+         a_member_of_another_protocol_is_refused_by_its_peers,
          a_newer_format_is_named_and_not_called_damage,
          a_missing_segment_identity_or_member_list_is_refused,
          a_member_that_comes_back_empty_under_its_old_id_is_refused,
