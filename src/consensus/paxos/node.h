@@ -181,6 +181,7 @@ class Node final : public Core {
   void Handle(ReplicaId from, const Ballot& ballot, const TakeOver&);
   void AnswerPhase1(ReplicaId to, LogIndex from);
   bool ClingsToLeader(Campaign campaign) const;
+  bool ServesAnother(ReplicaId from, Campaign campaign) const;
   bool IsTooFarBehind(LogIndex first_open) const;
   std::uint64_t Jitter(std::uint64_t ticks) { return own_.options.jitter ? generator_.UpTo(ticks) : ticks; }
   void ResetElectionTimer();

@@ -75,6 +75,16 @@ bool Node::ClingsToLeader(Campaign campaign) const {
   return true;
 }
 
+// Phase 1 may take many pages, and learning many messages: whoever is at it is left alone while it gets on, or two that
+// poll in turns would keep each other from ever leading.
+bool Node::ServesAnother(ReplicaId from, Campaign campaign) const {
+  if (campaign == Campaign::kTransfer) return false;
+  if (proposer_.active()) return true;
+  const auto* follower = std::get_if<Follower>(&role_);
+  if (follower == nullptr || !follower->served || follower->served == from) return false;
+  return timer_.elapsed < own_.options.election_ticks && !refused_.contains(*follower->served);
+}
+
 // What is chosen is never proposed again by who can learn it, so a candidate must be able to get it from here: the
 // values that it lacks are in memory. Refusing to promise is always safe, and who knows most is refused by nobody.
 bool Node::IsTooFarBehind(LogIndex first_open) const {
@@ -100,7 +110,8 @@ void Node::StartPoll(Campaign campaign) {
 }
 
 void Node::OnPoll(ReplicaId from, const Poll& poll) {
-  bool granted = !acceptor_.lends(from) && !ClingsToLeader(poll.campaign) && !IsTooFarBehind(poll.first_open);
+  bool granted = !acceptor_.lends(from) && !ClingsToLeader(poll.campaign) && !ServesAnother(from, poll.campaign) &&
+                 !IsTooFarBehind(poll.first_open);
   const auto* candidate = std::get_if<Candidate>(&role_);
   if (granted && candidate != nullptr && candidate->polling) {
     // Two that ask each other at once would both begin phase 1 and preempt each other. The one that knows more goes on,
@@ -186,6 +197,7 @@ void Node::AskPhase1() {
 
 void Node::Handle(ReplicaId from, const Phase1b& page) {
   if (!proposer_.OnPhase1b(from, page)) return;
+  if (std::holds_alternative<Candidate>(role_)) timer_.elapsed = 0;
   const std::optional<LogIndex> next = proposer_.NextPage(from, learner_.chosen().Next());
   if (next && from != self()) Send(from, proposer_.ballot(), Phase1a{Campaign::kTimeout, *next, Ballot()});
   if (!next && MustLearnFirst()) AskToLearn();
@@ -212,8 +224,10 @@ void Node::AskToLearn() {
 
 // What was learned may say that other acceptors have to be asked as well.
 void Node::LearnFrom(Decision decision) {
+  const LogIndex before = learner_.chosen();
   TakeChosen(std::move(decision.entries));
   Advance();
+  if (learner_.chosen() > before && std::holds_alternative<Candidate>(role_)) timer_.elapsed = 0;
   if (MustLearnFirst()) return AskToLearn();
   if (!HasPhase1(learner_.chosen().Next())) AskPhase1();
 }
@@ -245,6 +259,10 @@ void Node::OnPhase1a(ReplicaId from, const Ballot& ballot, const Phase1a& reques
     if (ClingsToLeader(request.campaign)) return;
     BecomeFollower(ballot, std::nullopt);
   }
+  if (auto* follower = std::get_if<Follower>(&role_)) {
+    follower->served = from;
+    timer_.elapsed = 0;
+  }
   AnswerPhase1(from, request.from);
 }
 
@@ -275,7 +293,7 @@ void Node::BecomeFollower(const Ballot& promised, std::optional<ReplicaId> leade
   LeaveRole();
   if (acceptor_.Promise(promised)) writes_.HardStateChanged();
   ResetElectionTimer();
-  role_ = Follower{leader};
+  role_ = Follower{leader, std::nullopt};
 }
 
 void Node::BecomeLeader() {

@@ -78,6 +78,7 @@ void Node::TakeChosen(std::vector<Entry> entries) {
 // A proposer that this acceptor has promised is behind what is known to be chosen here.
 void Node::Handle(ReplicaId from, const Ballot& ballot, const Learn& request) {
   if (IsTooFarBehind(request.from) || request.from > learner_.chosen()) return;
+  timer_.elapsed = 0;
   Send(from, ballot, Decision{learner_.chosen(), learner_.From(request.from, own_.options.message_bytes_max)});
 }
 

@@ -95,7 +95,7 @@ std::uint64_t Node::Fingerprint() const {
 void Node::HashRole(Hasher& h) const {
   h.Add(role_.index());
   if (const auto* follower = std::get_if<Follower>(&role_)) {
-    h.Add(follower->leader.value_or(ReplicaId()));
+    h.Add(follower->leader.value_or(ReplicaId())).Add(follower->served.value_or(ReplicaId()));
   } else if (const auto* candidate = std::get_if<Candidate>(&role_)) {
     h.Add(candidate->polling ? 1 : 0).Add(static_cast<std::uint64_t>(candidate->campaign)).Add(candidate->poll);
     h.Add(candidate->handed.number).Add(candidate->handed.owner).Add(candidate->asked_elapsed);

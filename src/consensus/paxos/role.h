@@ -20,6 +20,7 @@ namespace quorate::consensus::paxos {
 
 struct Follower {
   std::optional<ReplicaId> leader;
+  std::optional<ReplicaId> served;  // whose phase 1 it answers, in the promised ballot
 };
 
 struct Candidate {
