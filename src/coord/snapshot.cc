@@ -147,14 +147,18 @@ void InstallSink::Finish(std::uint64_t state_hash, std::function<void(Status)> d
   }
   local_.hash = state_hash;  // a restored snapshot has other rows than the state that it was taken of
   std::vector<store::TableWrite> rows = {{Table::kLocal, std::string(store::LocalState::kKey), Bytes(local_.Encode())}};
-  install_->Finish(std::move(rows),
-                   [this, done = std::move(done), alive = std::weak_ptr<const bool>(alive_)](const Status& status) {
-                     if (alive.expired()) return;
-                     if (!status.ok()) return done(status);
-                     install_.reset();
-                     old_ = nullptr;
-                     flip_(done);
-                   });
+  // From here on the engine may hold the new state: whoever ends this must not let the old one write.
+  store::WriteBuffer* const old = std::exchange(old_, nullptr);
+  install_->Finish(std::move(rows), [this, old, done = std::move(done),
+                                     alive = std::weak_ptr<const bool>(alive_)](const Status& status) {
+    if (alive.expired()) return;
+    if (!status.ok()) {
+      old_ = old;
+      return done(status);
+    }
+    install_.reset();
+    flip_(done);
+  });
 }
 
 }  // namespace quorate::coord
