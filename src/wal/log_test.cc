@@ -175,6 +175,24 @@ TEST_F(LogTest, AnInstalledSnapshotReplacesTheLog) {
   EXPECT_THAT(found.log, ElementsAre(MakeEntry(101, "after", 4)));
 }
 
+TEST_F(LogTest, WhatFollowsASnapshotInItsBatchSurvivesItAndOverwritingLeavesTheOthersAlone) {
+  Reopen();
+  Put(3, "below");
+  Put(8, "accepted");
+  Put(10, "accepted as well");
+  consensus::SnapshotMeta meta;
+  meta.last = LogIndex(7);
+  meta.members.voters = {ReplicaId(1)};
+  Submit({InstallSnapshot{meta}, PutEntry{MakeEntry(8, "accepted")}, PutEntry{MakeEntry(10, "accepted as well")}});
+  Put(8, "of a higher ballot", 2);
+  executor_.RunDue();
+  disk_.Crash(env::Survival::kNothing);
+  Reopen();
+  EXPECT_THAT(log_->TakeRecovered(kGroup).log,
+              ElementsAre(MakeEntry(8, "of a higher ballot", 2), MakeEntry(10, "accepted as well")));
+  EXPECT_THAT(Load(8, 8), ElementsAre(MakeEntry(8, "of a higher ballot", 2)));
+}
+
 TEST_F(LogTest, GroupsShareTheLogAndAreKeptApart) {
   Reopen();
   for (std::uint64_t g = 1; g <= 3; ++g) {

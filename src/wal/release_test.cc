@@ -168,6 +168,29 @@ TEST_F(ReleaseTest, EntriesOfAQuietGroupAreRewrittenForwardSoThatItPinsNothing) 
   EXPECT_EQ(found.hard_state->view(), "state 3");
 }
 
+TEST_F(ReleaseTest, RewritingForwardKeepsHolesAndBringsBackNothingThatWasOverwritten) {
+  Open();
+  PutUpTo(3, 20, kQuiet);
+  const auto overwrite = [this](std::uint64_t index, std::uint64_t term) {
+    log_->Submit(kQuiet, MakeBatch(++seqs_[kQuiet], {PutEntry{MakeEntry(index, "new", term)}}), [] {});
+    executor_.RunDue();
+  };
+  for (std::uint64_t last = 10; last <= 400; last += 10) {
+    PutUpTo(last);
+    log_->Release(kGroup, MetaAt(last - 5));
+    Settle();
+    if (last % 70 == 0) overwrite(2, last);
+    if (last == 200) overwrite(9, 2);
+  }
+  EXPECT_GE(log_->stats().rewritten, 3u);
+  const std::vector<Entry> expected = {Written(1, 1, kQuiet)[0], MakeEntry(2, "new", 350), Written(3, 3, kQuiet)[0],
+                                       MakeEntry(9, "new", 2)};
+  EXPECT_EQ(Load(1, 9, kQuiet), expected);
+  disk_.Crash(env::Survival::kNothing);
+  Open();
+  EXPECT_EQ(log_->TakeRecovered(kQuiet).log, expected);
+}
+
 TEST_F(ReleaseTest, AStartReadsOnlyWhatItNeedsAndLeavesOlderFilesUntilTheFirstRelease) {
   Open();
   PutUpTo(100);
