@@ -287,12 +287,13 @@ class Core {
 };
 
 enum class Protocol : std::uint8_t { kRaft = 1, kPaxos = 2, kZab = 3 };
+inline constexpr Protocol kProtocols[] = {Protocol::kRaft, Protocol::kPaxos, Protocol::kZab};
 
 std::string_view ProtocolName(Protocol protocol);
 Result<Protocol> ParseProtocol(std::string_view name);
 
-// The only place that knows all protocols. UNIMPLEMENTED for one that this build does not have; DATA_LOSS when
-// `recovered` does not decode.
+// The only place that knows all protocols. INVALID_ARGUMENT names the option that is out of its range; DATA_LOSS when
+// `recovered` does not decode, or contradicts itself.
 Result<std::unique_ptr<Core>> MakeCore(Protocol protocol, const Options& options, Recovered recovered);
 
 // Encodes an entry without its index for log records and messages (format version 1); the decoder's payload shares
