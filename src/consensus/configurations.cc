@@ -81,4 +81,19 @@ void Configurations::CheckInvariants() const {
   }
 }
 
+Result<Configurations> RecoverConfigurations(const Membership& bootstrap, const Recovered& recovered) {
+  const SnapshotMeta& snapshot = recovered.snapshot;
+  if (snapshot.last && !IsWellFormed(snapshot.members)) return Status::DataLoss("the snapshot's members are damaged");
+  Configurations configurations(snapshot.last, snapshot.last ? snapshot.members : bootstrap);
+  for (const Entry& entry : recovered.log) {
+    if (entry.kind != EntryKind::kMembership) continue;
+    std::optional<Change> change = DecodeChange(entry.payload);
+    if (!change) {
+      return Status::DataLoss("log entry " + std::to_string(entry.index.value) + " holds no members that decode");
+    }
+    configurations.Append(entry.index, *std::move(change));
+  }
+  return configurations;
+}
+
 }  // namespace quorate::consensus

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "base/result.h"
 #include "consensus/change.h"
 #include "consensus/core.h"
 
@@ -55,5 +56,9 @@ class Configurations {
   };
   std::vector<Configuration> history_;  // never empty
 };
+
+// Those that a start finds on disk; `bootstrap` is used unless there is a snapshot. DATA_LOSS says what does not
+// decode.
+Result<Configurations> RecoverConfigurations(const Membership& bootstrap, const Recovered& recovered);
 
 }  // namespace quorate::consensus

@@ -18,7 +18,7 @@ std::string_view ProtocolName(Protocol protocol) {
 }
 
 Result<Protocol> ParseProtocol(std::string_view name) {
-  for (const Protocol protocol : {Protocol::kRaft, Protocol::kPaxos, Protocol::kZab}) {
+  for (const Protocol protocol : kProtocols) {
     if (name == ProtocolName(protocol)) return protocol;
   }
   return Status::InvalidArgument("unknown protocol \"" + std::string(name) + "\": use raft, paxos or zab");
@@ -33,7 +33,8 @@ Result<std::unique_ptr<Core>> MakeCore(Protocol protocol, const Options& options
     case Protocol::kZab:
       return zab::Node::Make(options, std::move(recovered));
   }
-  return Status{StatusCode::kUnimplemented, "this build does not know the protocol"};
+  return Status::InvalidArgument("protocol " + std::to_string(static_cast<int>(protocol)) +
+                                 " is unknown to this build");
 }
 
 }  // namespace quorate::consensus

@@ -1,7 +1,9 @@
 #include "sim/protocols.h"
 
 #include <memory>
-#include <utility>
+
+#include "base/check.h"
+#include "base/result.h"
 
 namespace quorate::sim {
 
@@ -21,21 +23,13 @@ ProtocolRules RulesOf(Protocol protocol) {
   return {};
 }
 
-Result<consensus::Traits> TraitsOf(Protocol protocol) {
+consensus::Traits TraitsOf(Protocol protocol) {
   consensus::Options options;
   options.self = ReplicaId(1);
-  options.initial.voters = {ReplicaId(1), ReplicaId(2), ReplicaId(3)};
-  Result<std::unique_ptr<consensus::Core>> core = consensus::MakeCore(protocol, options, {});
-  if (!core.ok()) return core.status();
+  options.initial.voters = {options.self};
+  const Result<std::unique_ptr<consensus::Core>> core = consensus::MakeCore(protocol, options, {});
+  CHECK(core.ok()) << core.status().message();
   return (*core)->traits();
-}
-
-std::vector<Protocol> BuiltProtocols() {
-  std::vector<Protocol> built;
-  for (const Protocol protocol : {Protocol::kRaft, Protocol::kPaxos, Protocol::kZab}) {
-    if (TraitsOf(protocol).ok()) built.push_back(protocol);
-  }
-  return built;
 }
 
 }  // namespace quorate::sim

@@ -4,9 +4,7 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
-#include "base/result.h"
 #include "consensus/core.h"
 
 namespace quorate::sim {
@@ -26,9 +24,6 @@ struct ProtocolRules {
 };
 ProtocolRules RulesOf(consensus::Protocol protocol);
 
-// Asks the factory. UNIMPLEMENTED for a protocol that this build does not have.
-Result<consensus::Traits> TraitsOf(consensus::Protocol protocol);
-// Those the factory makes.
-std::vector<consensus::Protocol> BuiltProtocols();
+consensus::Traits TraitsOf(consensus::Protocol protocol);
 
 }  // namespace quorate::sim

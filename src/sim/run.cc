@@ -72,7 +72,7 @@ ClusterOptions DrawCluster(const RunOptions& options, SeededRandom& random) {
   cluster.members = random.Chance(500) ? 3 : 5;
   cluster.core = DrawCore(random);
   const bool unordered = random.Chance(400);
-  const bool fifo = TraitsOf(options.protocol)->needs_fifo_links;
+  const bool fifo = TraitsOf(options.protocol).needs_fifo_links;
   cluster.network.unordered = unordered && !fifo;
   // Up to a quarter of an election timeout: elections are contested, and yet end.
   const std::uint64_t delay_max = cluster.core.election_ticks * kTickNs / 4;
@@ -287,7 +287,7 @@ class Simulation {
   }
   bool EnoughEffort() const {
     const std::uint64_t all = workload_.history().size();
-    return 5 * GoodOperations() >= 2 * all && all >= kOperationsMin && nemesis_.faults() >= kFaultsMin;
+    return 2 * GoodOperations() >= all && all >= kOperationsMin && nemesis_.faults() >= kFaultsMin;
   }
 
   // A run that hardly did anything proves nothing.

@@ -8,28 +8,14 @@
 #include "base/bug.h"
 #include "base/check.h"
 #include "consensus/change.h"
+#include "consensus/inspection.h"
+#include "consensus/options.h"
 #include "consensus/quorum/quorum.h"
 
 namespace quorate::consensus::paxos {
 namespace {
 
 constexpr Traits kTraits{.name = "paxos", .log_may_have_holes = true, .flexible_quorums = true};
-
-Status CheckRange(std::string_view field, std::uint64_t value, std::uint64_t low, std::uint64_t high) {
-  if (low <= value && value <= high) return Status::Ok();
-  return Status::InvalidArgument(std::string(field) + " = " + std::to_string(value) + " is outside [" +
-                                 std::to_string(low) + ", " + std::to_string(high) + "]");
-}
-
-Status CheckMembers(const Membership& members, std::string_view field) {
-  if (members == Membership()) return Status::Ok();  // a member that joins
-  if (members.voters.empty()) return Status::InvalidArgument(std::string(field) + " has no voters");
-  if (!IsWellFormed(members)) {
-    return Status::InvalidArgument(std::string(field) + " must be sorted, without 0 and without repetition");
-  }
-  if (!members.outgoing.empty()) return Status::InvalidArgument(std::string(field) + ".outgoing must be empty");
-  return Status::Ok();
-}
 
 Status CheckQuorums(const Parameters& parameters, const Membership& members) {
   if (members.voters.empty() || Quorums(parameters).Intersect(members.voters.size())) return Status::Ok();
@@ -61,20 +47,6 @@ Status CheckRecovered(const HardState& hard, const Recovered& recovered) {
 }
 
 }  // namespace
-
-Status ValidateOptions(const Options& options) {
-  if (!options.self) return Status::InvalidArgument("self must not be 0");
-  RETURN_IF_ERROR(CheckRange("heartbeat_ticks", options.heartbeat_ticks, 1, 1'000));
-  RETURN_IF_ERROR(CheckRange("election_ticks", options.election_ticks, 2 * options.heartbeat_ticks, 10'000));
-  RETURN_IF_ERROR(CheckRange("inflight_bytes_max", options.inflight_bytes_max, 1, 1u << 30));
-  RETURN_IF_ERROR(CheckRange("inflight_messages_max", options.inflight_messages_max, 1, 1u << 16));
-  RETURN_IF_ERROR(CheckRange("message_bytes_max", options.message_bytes_max, 1, 1u << 26));
-  RETURN_IF_ERROR(CheckRange("uncommitted_bytes_max", options.uncommitted_bytes_max, 1, std::uint64_t{1} << 36));
-  RETURN_IF_ERROR(CheckRange("log_cache_bytes", options.log_cache_bytes, 0, std::uint64_t{1} << 36));
-  RETURN_IF_ERROR(CheckRange("alpha", options.alpha, 1, 1u << 16));
-  RETURN_IF_ERROR(CheckRange("phase1_quorum", options.phase1_quorum, 0, 1u << 16));
-  return CheckRange("phase2_quorum", options.phase2_quorum, 0, 1u << 16);
-}
 
 Result<std::unique_ptr<Core>> Node::Make(const Options& options, Recovered recovered) {
   RETURN_IF_ERROR(ValidateOptions(options));
@@ -463,7 +435,7 @@ void Node::Inspect(Inspector& out) const {
   out.Number("early_elections", traces_.counters.early_elections);
   out.Number("void_changes", traces_.counters.void_changes);
   out.Number("snapshot_index", learner_.start().value);
-  InspectMembers(out);
+  InspectMembers(members(), out);
   const auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr) return;
   out.Number("next_slot", proposer_.next().value);
@@ -474,20 +446,6 @@ void Node::Inspect(Inspector& out) const {
     out.Text("state." + number, peer.in_snapshot() ? "snapshot" : peer.replicating() ? "replicate" : "unknown");
     out.Number("caught_up." + number, IsCaughtUp(*leader, id) ? 1 : 0);
   }
-}
-
-void Node::InspectMembers(Inspector& out) const {
-  const auto list = [&out](std::string_view name, const std::vector<ReplicaId>& replicas) {
-    std::string text;
-    for (const ReplicaId replica : replicas) {
-      if (!text.empty()) text.push_back(',');
-      text.append(std::to_string(replica.value));
-    }
-    if (!text.empty()) out.Text(name, text);
-  };
-  list("voters", members().voters);
-  list("outgoing", members().outgoing);
-  list("learners", members().learners);
 }
 
 }  // namespace quorate::consensus::paxos

@@ -63,9 +63,6 @@
 
 namespace quorate::consensus::paxos {
 
-// Checks what a start was given. INVALID_ARGUMENT names the field and its range.
-Status ValidateOptions(const Options& options);
-
 class Node final : public Core {
  public:
   // INVALID_ARGUMENT also when the options' quorums do not intersect or are not those of the hard state; DATA_LOSS says
@@ -166,7 +163,6 @@ class Node final : public Core {
   Leadership CurrentLeadership() const;
   std::optional<ReplicaId> KnownLeader() const;
   bool MayQuiesce() const;
-  void InspectMembers(Inspector& out) const;
   const Membership& members() const { return configurations_.latest(); }
   bool IsSelfVoter() const { return configurations_.IsAcceptor(own_.options.self); }
   bool IsOnlyVoter() const;

@@ -4,8 +4,6 @@
 // is decided is durable, reads miss nothing, and each says of every snapshot the members that the sequence gives.
 #include <gtest/gtest.h>
 
-#include <cstdio>
-#include <cstdlib>
 #include <deque>
 #include <map>
 #include <optional>
@@ -14,11 +12,11 @@
 #include <utility>
 #include <vector>
 
-#include "base/bug.h"
 #include "consensus/change.h"
 #include "consensus/core.h"
 #include "consensus/hash.h"
 #include "consensus/paxos/configurations.h"
+#include "consensus/testing/schedules.h"
 
 namespace quorate::consensus::paxos {
 namespace {
@@ -388,34 +386,8 @@ class Chaos {
   std::size_t reads_good_ = 0, changes_ = 0, installs_ = 0;
 };
 
-#ifdef NDEBUG
-constexpr std::uint64_t kSeeds = 300;
-#else
-constexpr std::uint64_t kSeeds = 20;  // sanitizers make a seed some fifty times slower
-#endif
-
 TEST(PaxosRandom, MembersAgreeUnderChaosAndRecoverAfterIt) {
-  std::size_t decided = 0, leaders = 0, reads = 0, changes = 0, installs = 0;
-  for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    Chaos chaos(seed, 3 + seed % 3, seed % 2 * 2);
-    chaos.Run(4000);
-    const std::size_t before = chaos.agreed();
-    chaos.Heal();
-    chaos.Run(6000);
-    EXPECT_GT(chaos.agreed(), before) << "no progress after everything was healed";
-    decided += chaos.agreed();
-    leaders += chaos.leaders();
-    reads += chaos.reads_good();
-    changes += chaos.changes();
-    installs += chaos.installs();
-    if (HasFailure()) break;
-  }
-  EXPECT_GT(decided, 30 * kSeeds);
-  EXPECT_GT(leaders, 3 * kSeeds);
-  EXPECT_GT(reads, 30 * kSeeds);
-  EXPECT_GT(changes, 2 * kSeeds);
-  EXPECT_GT(installs, kSeeds);
+  ExpectAgreement<Chaos>(4000, 6000, kRandomSeeds);
 }
 
 #ifdef QUORATE_BUGS
@@ -423,19 +395,7 @@ TEST(PaxosRandom, MembersAgreeUnderChaosAndRecoverAfterIt) {
 class PaxosBug : public testing::TestWithParam<std::string> {};
 
 TEST_P(PaxosBug, IsFoundByRandomSchedules) {
-  const auto hunt = [this] {
-    SelectBug(GetParam());
-    for (std::uint64_t seed = 1; seed <= 5'000; ++seed) {
-      Chaos chaos(seed, 3 + seed % 3, seed % 2 * 2);
-      chaos.Run(4000);
-      if (!HasFailure()) continue;
-      std::fprintf(stderr, "found by seed %d\n", static_cast<int>(seed));
-      std::_Exit(1);
-    }
-    std::_Exit(0);
-  };
-  const auto found = [](int status) { return status != 0; };
-  EXPECT_EXIT(hunt(), found, "");
+  ExpectFound<Chaos>(GetParam(), 4000);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, PaxosBug,

@@ -1,4 +1,4 @@
-// Paxos's traces: consensus/trace_testing.h says what a script is.
+// Paxos's traces: consensus/testing/traces.h says what a script is.
 #include <gtest/gtest.h>
 
 #include <optional>
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "consensus/paxos/messages.h"
-#include "consensus/trace_testing.h"
+#include "consensus/testing/traces.h"
 
 namespace quorate::consensus::paxos {
 namespace {

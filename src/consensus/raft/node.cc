@@ -6,27 +6,13 @@
 
 #include "base/bug.h"
 #include "base/check.h"
+#include "consensus/inspection.h"
+#include "consensus/options.h"
 
 namespace quorate::consensus::raft {
 namespace {
 
 constexpr Traits kTraits{.name = "raft"};
-
-Status CheckRange(std::string_view field, std::uint64_t value, std::uint64_t low, std::uint64_t high) {
-  if (low <= value && value <= high) return Status::Ok();
-  return Status::InvalidArgument(std::string(field) + " = " + std::to_string(value) + " is outside [" +
-                                 std::to_string(low) + ", " + std::to_string(high) + "]");
-}
-
-Status CheckMembers(const Membership& members, std::string_view field) {
-  if (members == Membership()) return Status::Ok();  // a member that joins
-  if (members.voters.empty()) return Status::InvalidArgument(std::string(field) + " has no voters");
-  if (!IsWellFormed(members)) {
-    return Status::InvalidArgument(std::string(field) + " must be sorted, without 0 and without repetition");
-  }
-  if (!members.outgoing.empty()) return Status::InvalidArgument(std::string(field) + ".outgoing must be empty");
-  return Status::Ok();
-}
 
 Status CheckRecovered(const HardState& hard, const Recovered& recovered) {
   LogIndex last = recovered.snapshot.last;
@@ -50,21 +36,6 @@ Status CheckRecovered(const HardState& hard, const Recovered& recovered) {
   return Status::Ok();
 }
 
-Result<Configurations> CheckConfigurations(const HardState& hard, const Recovered& recovered) {
-  const SnapshotMeta& snapshot = recovered.snapshot;
-  if (snapshot.last && !IsWellFormed(snapshot.members)) return Status::DataLoss("the snapshot's members are damaged");
-  Configurations configurations(snapshot.last, snapshot.last ? snapshot.members : hard.bootstrap);
-  for (const Entry& entry : recovered.log) {
-    if (entry.kind != EntryKind::kMembership) continue;
-    std::optional<Change> change = DecodeChange(entry.payload);
-    if (!change) {
-      return Status::DataLoss("log entry " + std::to_string(entry.index.value) + " holds no members that decode");
-    }
-    configurations.Append(entry.index, *std::move(change));
-  }
-  return configurations;
-}
-
 // A directory that was restored holds a snapshot and nothing else: what it says is decided, and nobody has voted.
 HardState StartFrom(const SnapshotMeta& snapshot) {
   HardState hard;
@@ -75,18 +46,6 @@ HardState StartFrom(const SnapshotMeta& snapshot) {
 }
 
 }  // namespace
-
-Status ValidateOptions(const Options& options) {
-  if (!options.self) return Status::InvalidArgument("self must not be 0");
-  RETURN_IF_ERROR(CheckRange("heartbeat_ticks", options.heartbeat_ticks, 1, 1'000));
-  RETURN_IF_ERROR(CheckRange("election_ticks", options.election_ticks, 2 * options.heartbeat_ticks, 10'000));
-  RETURN_IF_ERROR(CheckRange("inflight_bytes_max", options.inflight_bytes_max, 1, 1u << 30));
-  RETURN_IF_ERROR(CheckRange("inflight_messages_max", options.inflight_messages_max, 1, 1u << 16));
-  RETURN_IF_ERROR(CheckRange("message_bytes_max", options.message_bytes_max, 1, 1u << 26));
-  RETURN_IF_ERROR(CheckRange("uncommitted_bytes_max", options.uncommitted_bytes_max, 1, std::uint64_t{1} << 36));
-  RETURN_IF_ERROR(CheckRange("log_cache_bytes", options.log_cache_bytes, 0, std::uint64_t{1} << 36));
-  return Status::Ok();
-}
 
 Result<std::unique_ptr<Core>> Node::Make(const Options& options, Recovered recovered) {
   RETURN_IF_ERROR(ValidateOptions(options));
@@ -106,7 +65,7 @@ Result<std::unique_ptr<Core>> Node::Make(const Options& options, Recovered recov
     hard.bootstrap = options.initial;
   }
   RETURN_IF_ERROR(CheckRecovered(hard, recovered));
-  Result<Configurations> configurations = CheckConfigurations(hard, recovered);
+  Result<Configurations> configurations = RecoverConfigurations(hard.bootstrap, recovered);
   if (!configurations.ok()) return configurations.status();
   return std::unique_ptr<Core>(
       new Node(options, std::move(hard), std::move(configurations).value(), std::move(recovered)));
@@ -387,7 +346,7 @@ void Node::Inspect(Inspector& out) const {
   out.Number("elections_started", counters_.elections_started);
   out.Number("early_elections", counters_.early_elections);
   out.Number("snapshot_index", log_.snapshot_last().value);
-  InspectMembers(out);
+  InspectMembers(members(), out);
   if (const auto* leader = std::get_if<Leader>(&role_)) {
     for (const auto& [id, peer] : leader->peers) {
       const std::string number = std::to_string(id.value);
@@ -397,20 +356,6 @@ void Node::Inspect(Inspector& out) const {
       out.Number("caught_up." + number, IsCaughtUp(*leader, id) ? 1 : 0);
     }
   }
-}
-
-void Node::InspectMembers(Inspector& out) const {
-  const auto list = [&out](std::string_view name, const std::vector<ReplicaId>& replicas) {
-    std::string text;
-    for (const ReplicaId replica : replicas) {
-      if (!text.empty()) text.push_back(',');
-      text.append(std::to_string(replica.value));
-    }
-    if (!text.empty()) out.Text(name, text);
-  };
-  list("voters", members().voters);
-  list("outgoing", members().outgoing);
-  list("learners", members().learners);
 }
 
 }  // namespace quorate::consensus::raft

@@ -65,9 +65,6 @@
 
 namespace quorate::consensus::raft {
 
-// Checks what a start was given. INVALID_ARGUMENT names the field and its range; DATA_LOSS says what contradicts what.
-Status ValidateOptions(const Options& options);
-
 class Node final : public Core {
  public:
   static Result<std::unique_ptr<Core>> Make(const Options& options, Recovered recovered);
@@ -142,7 +139,6 @@ class Node final : public Core {
   Leadership CurrentLeadership() const;
   std::optional<ReplicaId> KnownLeader() const;
   bool MayQuiesce() const;
-  void InspectMembers(Inspector& out) const;
   const Membership& members() const { return configurations_.latest(); }
   bool IsSelfVoter() const { return IsVoter(members(), options_.self); }
   bool IsOnlyVoter() const;

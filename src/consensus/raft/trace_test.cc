@@ -1,4 +1,4 @@
-// Raft's traces: consensus/trace_testing.h says what a script is.
+// Raft's traces: consensus/testing/traces.h says what a script is.
 #include <gtest/gtest.h>
 
 #include <optional>
@@ -7,7 +7,7 @@
 #include <variant>
 
 #include "consensus/raft/messages.h"
-#include "consensus/trace_testing.h"
+#include "consensus/testing/traces.h"
 
 namespace quorate::consensus::raft {
 namespace {

@@ -54,9 +54,6 @@
 
 namespace quorate::consensus::zab {
 
-// Checks what a start was given. INVALID_ARGUMENT names the field and its range.
-Status ValidateOptions(const Options& options);
-
 class Node final : public Core {
  public:
   static Result<std::unique_ptr<Core>> Make(const Options& options, Recovered recovered);
@@ -247,7 +244,6 @@ class Node final : public Core {
   void FailReads(Leading& leading);
 
   // ---- node_inspect.cc
-  void InspectMembers(Inspector& out) const;
   void InspectSessions(Inspector& out, const Leading& leading) const;
 
   // ---- zab_invariants.cc

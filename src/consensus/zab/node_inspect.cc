@@ -2,6 +2,7 @@
 // those of the other protocols.
 #include <string>
 
+#include "consensus/inspection.h"
 #include "consensus/zab/node.h"
 
 namespace quorate::consensus::zab {
@@ -54,22 +55,8 @@ void Node::Inspect(Inspector& out) const {
   out.Number("early_elections", memory_.counters.early_elections);
   out.Number("broken_sessions", memory_.counters.broken_sessions);
   out.Number("snapshot_index", log_.snapshot_last().value);
-  InspectMembers(out);
+  InspectMembers(members(), out);
   if (leading != nullptr) InspectSessions(out, *leading);
-}
-
-void Node::InspectMembers(Inspector& out) const {
-  const auto list = [&out](std::string_view name, const std::vector<ReplicaId>& replicas) {
-    std::string text;
-    for (const ReplicaId replica : replicas) {
-      if (!text.empty()) text.push_back(',');
-      text.append(std::to_string(replica.value));
-    }
-    if (!text.empty()) out.Text(name, text);
-  };
-  list("voters", members().voters);
-  list("outgoing", members().outgoing);
-  list("learners", members().learners);
 }
 
 // Of every other member, in a session or not.

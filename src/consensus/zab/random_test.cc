@@ -4,8 +4,6 @@
 // snapshot the members that this sequence gives.
 #include <gtest/gtest.h>
 
-#include <cstdio>
-#include <cstdlib>
 #include <deque>
 #include <map>
 #include <optional>
@@ -14,10 +12,10 @@
 #include <utility>
 #include <vector>
 
-#include "base/bug.h"
 #include "consensus/change.h"
 #include "consensus/core.h"
 #include "consensus/hash.h"
+#include "consensus/testing/schedules.h"
 
 namespace quorate::consensus::zab {
 namespace {
@@ -53,20 +51,6 @@ class LogStart final : public Inspector {
   LogIndex index;
 };
 
-class Table final : public Inspector {
- public:
-  explicit Table(std::string* out) : out_(out) {}
-  void Number(std::string_view name, std::uint64_t value) override {
-    out_->append(" ").append(name).append("=").append(std::to_string(value));
-  }
-  void Text(std::string_view name, std::string_view value) override {
-    out_->append(" ").append(name).append("=").append(value);
-  }
-
- private:
-  std::string* out_;
-};
-
 class Chaos {
  public:
   // `joiners` more begin knowing nobody; the voters change among all of them.
@@ -94,14 +78,6 @@ class Chaos {
     weather_ = Weather();
     for (auto& [id, member] : members_) {
       if (!member.core) Start(id);
-    }
-  }
-  void Describe() {
-    for (auto& [id, member] : members_) {
-      std::string text;
-      Table table(&text);
-      if (member.core) member.core->Inspect(table);
-      std::printf("%d:%s writes=%zu\n", static_cast<int>(id.value), text.c_str(), member.writes.size());
     }
   }
   std::size_t agreed() const { return agreed_.size(); }
@@ -433,38 +409,8 @@ class Chaos {
   std::size_t reads_good_ = 0, changes_ = 0, installs_ = 0;
 };
 
-#ifdef NDEBUG
-constexpr std::uint64_t kSeeds = 300;
-#else
-constexpr std::uint64_t kSeeds = 20;  // sanitizers make a seed some fifty times slower
-#endif
-
 TEST(ZabRandom, MembersAgreeUnderChaosAndRecoverAfterIt) {
-  std::size_t decided = 0, leaders = 0, reads = 0, changes = 0, installs = 0;
-  for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    Chaos chaos(seed, 3 + seed % 3, seed % 2 * 2);
-    chaos.Run(5000);
-    if (HasFailure()) break;
-    const std::size_t before = chaos.agreed();
-    chaos.Heal();
-    chaos.Run(8000);
-    EXPECT_GT(chaos.agreed(), before) << "no progress after everything was healed";
-    if (HasFailure()) chaos.Describe();
-    decided += chaos.agreed();
-    leaders += chaos.leaders();
-    reads += chaos.reads_good();
-    changes += chaos.changes();
-    installs += chaos.installs();
-    if (HasFailure()) break;
-  }
-  std::printf("decided %zu, leaders %zu, reads %zu, changes %zu, installs %zu\n", decided, leaders, reads, changes,
-              installs);
-  EXPECT_GT(decided, 30 * kSeeds);
-  EXPECT_GT(leaders, 3 * kSeeds);
-  EXPECT_GT(reads, 30 * kSeeds);
-  EXPECT_GT(changes, 2 * kSeeds);
-  EXPECT_GT(installs, kSeeds / 2);
+  ExpectAgreement<Chaos>(5000, 8000, kRandomSeeds / 2);
 }
 
 #ifdef QUORATE_BUGS
@@ -472,19 +418,7 @@ TEST(ZabRandom, MembersAgreeUnderChaosAndRecoverAfterIt) {
 class ZabBug : public testing::TestWithParam<std::string> {};
 
 TEST_P(ZabBug, IsFoundByRandomSchedules) {
-  const auto hunt = [this] {
-    SelectBug(GetParam());
-    for (std::uint64_t seed = 1; seed <= 5'000; ++seed) {
-      Chaos chaos(seed, 3 + seed % 3, seed % 2 * 2);
-      chaos.Run(5000);
-      if (!HasFailure()) continue;
-      std::fprintf(stderr, "found by seed %d\n", static_cast<int>(seed));
-      std::_Exit(1);
-    }
-    std::_Exit(0);
-  };
-  const auto found = [](int status) { return status != 0; };
-  EXPECT_EXIT(hunt(), found, "");
+  ExpectFound<Chaos>(GetParam(), 5000);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, ZabBug,
