@@ -287,7 +287,7 @@ class Simulation {
   }
   bool EnoughEffort() const {
     const std::uint64_t all = workload_.history().size();
-    return 2 * GoodOperations() >= all && all >= kOperationsMin && nemesis_.faults() >= kFaultsMin;
+    return 5 * GoodOperations() >= 2 * all && all >= kOperationsMin && nemesis_.faults() >= kFaultsMin;
   }
 
   // A run that hardly did anything proves nothing.
