@@ -7,6 +7,7 @@ LONG_OUTPUT_BYTES = 64 << 10  # longer ones are kept as size and digest: a failu
 # (pattern, replacement, reason); applied in this order to stdout and stderr.
 MASKS = [
     (r"^Member +", "Member ", "an id is padded to sixteen places"),
+    (r"\bcluster +(?=[0-9a-f]{13,16}$)", "cluster ", "one cluster id in sixteen has fewer places, and is padded too"),
     (r'"(cluster_id)":\d+', r'"\1":CLUSTER', "cluster ids come from the initial cluster and token, each server by its own rule"),
     (r'"(member_id)":\d+', r'"\1":MEMBER', "member ids likewise; and on three nodes another member may answer"),
     (r'"(raft_term|raftTerm)":\d+', r'"\1":TERM', "how many elections it took"),

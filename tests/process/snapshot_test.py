@@ -31,7 +31,7 @@ def restore(cluster, *arguments):
     """Into every member of a cluster that is not started."""
     for member in cluster.members:
         more = ["--initial-cluster", initial_cluster(cluster)] if cluster.size > 1 else []
-        quorate("snapshot", "restore", *arguments, "--name", member.name, "--data-dir", member.data_dir, *more)
+        quorate("snapshot", "restore", *arguments, "--name", member.name, "--data-dir", member.data_dir, "--protocol", cluster.protocol, *more)
         member.start()
     cluster.wait_healthy()
 
