@@ -3,7 +3,6 @@
 
 #include <optional>
 #include <string>
-#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -15,6 +14,7 @@ namespace {
 
 using trace::Overloaded;
 using trace::Show;
+using trace::ShowCampaign;
 
 std::string Show(const Ballot& ballot) {
   return std::to_string(ballot.number) + "." + Show(ballot.owner);
@@ -26,28 +26,12 @@ std::string Show(const std::vector<Entry>& entries) {
   return out;
 }
 
-std::string_view Show(Campaign campaign) {
-  switch (campaign) {
-    case Campaign::kTimeout:
-      return "";
-    case Campaign::kTransfer:
-      return " by transfer";
-    case Campaign::kRefused:
-      return " by refusal";
-  }
-  return "?";
-}
-
-std::string Show(const ReadRequestId& id) {
-  return Show(id.life) + "." + std::to_string(id.counter);
-}
-
 std::string Show(const Body& body) {
   return std::visit(
       Overloaded{
-          [](const Poll& m) { return "poll" + std::string(Show(m.campaign)) + " open from " + Show(m.first_open); },
+          [](const Poll& m) { return "poll" + ShowCampaign(m.campaign) + " open from " + Show(m.first_open); },
           [](const PollReply& m) { return std::string("poll ") + (m.granted ? "granted" : "refused"); },
-          [](const Phase1a& m) { return "1a" + std::string(Show(m.campaign)) + " from " + Show(m.from); },
+          [](const Phase1a& m) { return "1a" + ShowCampaign(m.campaign) + " from " + Show(m.from); },
           [](const Phase1b& m) {
             return "1b from " + Show(m.from) + " chosen " + Show(m.chosen) +
                    (m.next ? " next " + Show(m.next) : std::string()) + Show(m.accepted);

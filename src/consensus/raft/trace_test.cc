@@ -14,28 +14,13 @@ namespace {
 
 using trace::Overloaded;
 using trace::Show;
-
-std::string Show(const ReadRequestId& id) {
-  return Show(id.life) + "." + std::to_string(id.counter);
-}
-
-std::string_view Show(Campaign campaign) {
-  switch (campaign) {
-    case Campaign::kTimeout:
-      return "";
-    case Campaign::kTransfer:
-      return " by transfer";
-    case Campaign::kRefused:
-      return " by refusal";
-  }
-  return "?";
-}
+using trace::ShowCampaign;
 
 std::string Show(const Body& body) {
   return std::visit(
       Overloaded{
           [](const VoteRequest& m) {
-            return (m.pre ? std::string("pre-vote?") : std::string("vote?")) + std::string(Show(m.campaign)) + " log " +
+            return (m.pre ? std::string("pre-vote?") : std::string("vote?")) + ShowCampaign(m.campaign) + " log " +
                    Show(m.last_index) + "/" + Show(m.last_term);
           },
           [](const VoteReply& m) {

@@ -33,8 +33,6 @@
 
 #include <algorithm>
 #include <deque>
-#include <filesystem>
-#include <fstream>
 #include <functional>
 #include <map>
 #include <memory>
@@ -45,8 +43,10 @@
 #include <utility>
 #include <vector>
 
+#include "base/testing/text_files.h"
 #include "consensus/change.h"
 #include "consensus/core.h"
+#include "consensus/reads.h"
 
 namespace quorate::consensus::trace {
 
@@ -68,6 +68,24 @@ struct Overloaded : Cases... {
 template <class Tag>
 inline std::string Show(Id<Tag> id) {
   return std::to_string(id.value);
+}
+
+inline std::string Show(const ReadRequestId& id) {
+  return Show(id.life) + "." + std::to_string(id.counter);
+}
+
+// Each protocol has a Campaign of its own, in its messages.
+template <class Campaign>
+std::string ShowCampaign(Campaign campaign) {
+  switch (campaign) {
+    case Campaign::kTimeout:
+      return "";
+    case Campaign::kTransfer:
+      return " by transfer";
+    case Campaign::kRefused:
+      return " by refusal";
+  }
+  return "?";
 }
 
 inline std::string Show(const Membership& members) {
@@ -613,35 +631,20 @@ inline std::string Replay(const Dialect& dialect, const std::string& text) {
   return out;
 }
 
-inline std::string ReadAll(const std::filesystem::path& path) {
-  std::ifstream in(path);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-inline std::filesystem::path TraceFolder(Protocol protocol) {
-  return std::filesystem::path(QUORATE_SOURCE_DIR) / "tests" / "traces" / ProtocolName(protocol);
+inline std::string TraceFolder(Protocol protocol) {
+  return std::string(QUORATE_SOURCE_DIR) + "/tests/traces/" + std::string(ProtocolName(protocol));
 }
 
 inline std::vector<std::string> TraceNames(Protocol protocol) {
-  std::vector<std::string> names;
-  for (const auto& file : std::filesystem::directory_iterator(TraceFolder(protocol))) {
-    if (file.path().extension() == ".txt") names.push_back(file.path().stem().string());
-  }
-  std::sort(names.begin(), names.end());
-  return names;
+  return TextFileNames(TraceFolder(protocol));
 }
 
 // The body of the tests: the script must give the trace that it holds.
 inline void Check(const Dialect& dialect, const std::string& name) {
-  const std::filesystem::path path = TraceFolder(dialect.protocol) / (name + ".txt");
-  const std::string expected = ReadAll(path);
+  const std::string path = TraceFolder(dialect.protocol) + "/" + name + ".txt";
+  const std::string expected = ReadTextFile(path);
   const std::string actual = Replay(dialect, expected);
-  if (rewrite) {
-    std::ofstream(path) << actual;
-    return;
-  }
+  if (rewrite) return WriteTextFile(path, actual);
   EXPECT_EQ(actual, expected) << path << "; --rewrite rewrites it";
 }
 
