@@ -27,6 +27,7 @@ QUORATE = os.environ.get("QUORATE_BINARY", str(ROOT / "build/release/quorate"))
 PEERS = ROOT / "build/peers/usr/bin"
 PATIENCE_SECONDS = 600
 VALUE_BYTES = 1000
+COMPACTION_SECONDS = 20  # a million revisions take about twelve
 MIB = 1 << 20
 
 
@@ -163,8 +164,9 @@ def compaction(arguments):
             goal = server.metric("quorate_compact_revision") + arguments.revisions
             while server.metric("quorate_revision") < goal:
                 quorate("bench", "put", "--endpoints", server.client, "--conns", "32", "--inflight", "8", "--seconds", "2", "--warmup", "0", "--json")
+            time.sleep(arguments.seconds * 2)  # what that burst left to be written must not count as "before"
             history = pathlib.Path("history")
-            process = subprocess.Popen([QUORATE, "bench", "availability", *load, "--rate", str(rate), "--seconds", str(arguments.seconds * 3),
+            process = subprocess.Popen([QUORATE, "bench", "availability", *load, "--rate", str(rate), "--seconds", str(arguments.seconds + COMPACTION_SECONDS),
                                         "--timeout", "10", "--history", str(history), "--json"], stdout=subprocess.DEVNULL)
             time.sleep(arguments.seconds)
             begun = time.monotonic_ns()

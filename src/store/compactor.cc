@@ -122,7 +122,7 @@ void Compactor::Judge(std::shared_ptr<std::vector<Row>> rows, std::size_t from) 
   }
   step->EndRun();
   LoadOlder(step, [this, rows = std::move(rows), to] {
-    parts_.buffer.engine().executor().Post(Guarded([this, rows, to] { Judge(rows, to); }));
+    parts_.buffer.engine().executor().After(kPauseNs, Guarded([this, rows, to] { Judge(rows, to); }));
   });
 }
 

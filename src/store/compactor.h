@@ -23,6 +23,9 @@ class Compactor {
  public:
   static constexpr std::size_t kChunkRows = 4'096;  // read at once
   static constexpr std::size_t kStepRows = 256;     // judged in one turn of the loop
+  // Between two turns, so that requests have the loop, the disk and most of a core meanwhile: at most 128,000 rows a
+  // second, more than can be written.
+  static constexpr std::uint64_t kPauseNs = 2'000'000;
   static constexpr std::size_t kRunRows = 32;       // removed as a range when so many in a row go
 
   explicit Compactor(MvccParts& parts) : parts_(parts) {}
