@@ -39,6 +39,8 @@ Election::Effect Election::OnLooking(ReplicaId from, const Notification& heard) 
   } else if (IsBetter(heard.vote, vote_)) {
     vote_ = heard.vote;
     effect = Effect::kTell;
+  } else if (IsBetter(vote_, heard.vote)) {
+    effect = Effect::kAnswer;  // it was not looking yet when this vote was told to all
   }
   votes_[from] = heard.vote;
   return effect;

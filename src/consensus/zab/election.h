@@ -6,7 +6,9 @@
 //
 // A member that is looking proposes itself, takes over every better vote of its round and tells the others. Rounds
 // (logical clocks) rise: a vote of a later round begins that round, one of an earlier round is answered and not
-// counted.
+// counted. A worse vote is answered too, unlike ZooKeeper's: who gives it may have noticed the leader's end last and
+// so missed the better one, which otherwise is told again only after an election timeout. Answers end, since only the
+// better vote is one.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +27,7 @@ class Election {
   enum class Effect : std::uint8_t {
     kNothing,
     kTell,    // the own vote or round has changed: all others are to know
-    kAnswer,  // the sender is in an earlier round: it is to know
+    kAnswer,  // the sender is in an earlier round, or votes for a worse one: it is to know
   };
 
   explicit Election(ReplicaId self) : self_(self) {}
