@@ -436,7 +436,7 @@ class GroupImpl final : public Group, private DriverListener, private SnapshotHo
         QUORATE_BUG(replica_release_above_flushed) ? env_.machine.applied() : env_.machine.flushed();
     if (!release_.Worth(flushed)) return;
     const LogIndex before = release_.start();
-    const std::optional<LogRelease::Point> point = release_.Decide(flushed, SlowestLive());
+    const std::optional<LogRelease::Point> point = release_.Decide(flushed, SlowestLive(), snapshots_->under_way());
     if (!point) return;
     env_.log.Release(options_.group, driver_.core().MetaAt(point->covered), point->keep_from);
     if (release_.start() > before) {

@@ -179,6 +179,7 @@ class FakeSnapshots final : public Snapshots {
   void RemoveUpTo(LogIndex flushed) override {
     std::erase_if(disk_.files, [&](const auto& file) { return file.first <= flushed.value; });
   }
+  std::optional<SnapshotsUnderWay> under_way() const override { return std::nullopt; }
   SnapshotTraffic traffic() const override { return {}; }
 
   int sends = 0;

@@ -24,9 +24,11 @@ bool LogRelease::Worth(LogIndex flushed) const {
          IsStep(released_, AtOrBelow(std::min(flushed, Keeping(options_.keep_always_bytes))).upto);
 }
 
-std::optional<LogRelease::Point> LogRelease::Decide(LogIndex flushed, std::optional<LogIndex> slowest) {
+std::optional<LogRelease::Point> LogRelease::Decide(LogIndex flushed, std::optional<LogIndex> slowest,
+                                                    std::optional<SnapshotsUnderWay> sending) {
   LogIndex gone = std::min(flushed, Keeping(options_.keep_always_bytes));
   if (slowest) gone = std::min(gone, std::max(*slowest, Keeping(options_.keep_bytes)));
+  if (sending) gone = std::min(gone, std::max(sending->last, Keeping(options_.keep_bytes + sending->bytes)));
   const Mark start = AtOrBelow(gone);
   const std::uint64_t covered = AtOrBelow(flushed).upto;
   if (!IsStep(covered_, covered) && !IsStep(released_, start.upto)) return std::nullopt;

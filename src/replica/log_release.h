@@ -6,7 +6,9 @@
 // The rule: never above the flushed index (a crash takes what is above it from the keyspace, and only the log has it
 // then). Below it, a start reads nothing again; but for members that are behind, the last keep_always bytes stay, and
 // what the slowest live follower has not got as long as that is not more than `keep` bytes. A follower that needs more
-// gets a snapshot.
+// gets a snapshot. What follows that snapshot stays while it is being sent, or it would be of no use when it arrives
+// and the follower would never catch up under load: up to `keep` bytes and as many as the snapshot has, which is
+// enough when it travels no slower than new entries are written.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +16,7 @@
 #include <optional>
 
 #include "base/ids.h"
+#include "replica/snapshots.h"
 
 namespace quorate::replica {
 
@@ -37,7 +40,8 @@ class LogRelease {
   // Whether it may be worth asking Decide.
   bool Worth(LogIndex flushed) const;
   // What may go now; the caller lets it go. `slowest`: the least that a live follower has.
-  std::optional<Point> Decide(LogIndex flushed, std::optional<LogIndex> slowest);
+  std::optional<Point> Decide(LogIndex flushed, std::optional<LogIndex> slowest,
+                              std::optional<SnapshotsUnderWay> sending);
   LogIndex start() const { return start_; }  // the last entry that is gone for members that are behind
 
  private:

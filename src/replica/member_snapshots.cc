@@ -83,6 +83,7 @@ class MemberSnapshots final : public Snapshots, private SnapshotSenderHost, priv
     }
   }
   SnapshotTraffic traffic() const override { return {sender_.status().bytes_sent, received_bytes_}; }
+  std::optional<SnapshotsUnderWay> under_way() const override { return sender_.under_way(); }
 
  private:
   static SnapshotReceiverOptions ReceiverOptions(const MemberSnapshotsOptions& options) {

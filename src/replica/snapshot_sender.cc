@@ -79,6 +79,7 @@ void SnapshotSender::Begin(ReplicaId to, std::uint64_t ballot, bool wanted) {
   transfer->wanted = wanted;
   transfer->heard_at_ns = clock_.MonotonicNs();
   transfers_.insert_or_assign(to, std::move(transfer));
+  installations_.erase(to);
   ++status_.sending;
   ScheduleTick();
   executor_.Post(Guarded([this, to, ballot] { Offer(to, ballot); }));
@@ -182,6 +183,7 @@ void SnapshotSender::OnMessage(ReplicaId from, const SnapshotProgress& message) 
 }
 
 void SnapshotSender::OnLinkDown(ReplicaId peer) {
+  installations_.erase(peer);
   if (transfers_.contains(peer)) End(peer, false);
 }
 
@@ -194,6 +196,7 @@ void SnapshotSender::StopAll() {
   }
   sources_.clear();
   last_source_.clear();
+  installations_.clear();
 }
 
 void SnapshotSender::End(ReplicaId to, bool delivered) {
@@ -206,7 +209,11 @@ void SnapshotSender::End(ReplicaId to, bool delivered) {
     --transfer->source->users;
     transfer->source->used_at_ns = clock_.MonotonicNs();
   }
-  if (delivered) last_source_.erase(to);
+  if (delivered) {
+    last_source_.erase(to);
+    installations_[to] = {{transfer->meta.last, transfer->source->stream->size_estimate_bytes()},
+                          clock_.MonotonicNs() + options_.install_ns};
+  }
   DropOldSources();
   if (!transfer->wanted) host_.OnSnapshotSent(to, transfer->meta, delivered);
 }
@@ -332,6 +339,20 @@ bool SnapshotSender::Throttled(const Transfer& transfer) const {
 
 SnapshotSenderStatus SnapshotSender::status() const {
   return status_;
+}
+
+std::optional<SnapshotsUnderWay> SnapshotSender::under_way() const {
+  std::optional<SnapshotsUnderWay> all;
+  const auto add = [&all](const SnapshotsUnderWay& one) {
+    all = all ? SnapshotsUnderWay{std::min(all->last, one.last), std::max(all->bytes, one.bytes)} : one;
+  };
+  for (const auto& [to, transfer] : transfers_) {
+    if (transfer->source != nullptr) add({transfer->meta.last, transfer->source->stream->size_estimate_bytes()});
+  }
+  for (const auto& [to, installation] : installations_) {
+    if (clock_.MonotonicNs() < installation.until_ns) add(installation.what);
+  }
+  return all;
 }
 
 std::optional<std::pair<std::uint64_t, std::uint64_t>> SnapshotSender::progress(ReplicaId to) const {

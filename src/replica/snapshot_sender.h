@@ -28,6 +28,7 @@
 #include "env/executor.h"
 #include "replica/snapshot_message.h"
 #include "replica/snapshot_stream.h"
+#include "replica/snapshots.h"
 
 namespace quorate::replica {
 
@@ -36,8 +37,9 @@ struct SnapshotSenderOptions {
   std::uint64_t window_bytes = 512 << 10;  // sent and not yet said to be kept, for each member
   std::uint64_t frame_bytes = 64 << 10;
   std::uint64_t keep_ns = 300'000'000'000;
-  std::uint64_t share_ns = 60'000'000'000;  // a source this young serves another member too
-  std::uint64_t stall_ns = 30'000'000'000;  // without a word from the receiver: given up
+  std::uint64_t share_ns = 60'000'000'000;     // a source this young serves another member too
+  std::uint64_t stall_ns = 30'000'000'000;     // without a word from the receiver: given up
+  std::uint64_t install_ns = 120'000'000'000;  // a member that was sent all is given this long to install it
   std::size_t sources_max = 4;
 };
 
@@ -75,12 +77,18 @@ class SnapshotSender {
   void StopAll();  // leadership has ended: sources are let go
 
   SnapshotSenderStatus status() const;
+  // What is being sent, and what was sent whole less than install_ns ago to a member that may be installing it.
+  std::optional<SnapshotsUnderWay> under_way() const;
   // Bytes that `to` is known to keep, and about how many there are; empty when nothing is being sent to it.
   std::optional<std::pair<std::uint64_t, std::uint64_t>> progress(ReplicaId to) const;
 
  private:
   struct Source;
   struct Transfer;
+  struct Installation {
+    SnapshotsUnderWay what;
+    std::uint64_t until_ns = 0;
+  };
 
   std::shared_ptr<Source> FindSource();
   Result<std::shared_ptr<Source>> OpenSource();
@@ -106,6 +114,7 @@ class SnapshotSender {
   std::map<ReplicaId, std::unique_ptr<Transfer>> transfers_;
   std::map<std::uint64_t, std::shared_ptr<Source>> sources_;  // by snapshot id
   std::map<ReplicaId, std::uint64_t> last_source_;            // what each member has begun to receive
+  std::map<ReplicaId, Installation> installations_;
   SnapshotSenderStatus status_;
   struct {
     std::uint64_t available = 0;

@@ -47,6 +47,12 @@ struct SnapshotTraffic {
   std::uint64_t bytes_received = 0;
 };
 
+// Of what is being sent to other members: the least that a snapshot of it reaches, and the size of the largest.
+struct SnapshotsUnderWay {
+  LogIndex last;
+  std::uint64_t bytes = 0;
+};
+
 class Snapshots {
  public:
   virtual ~Snapshots() = default;
@@ -65,6 +71,7 @@ class Snapshots {
   virtual void Load(const consensus::SnapshotMeta& meta, std::function<void(Status)> done) = 0;
   virtual void RemoveUpTo(LogIndex flushed) = 0;
   virtual SnapshotTraffic traffic() const = 0;
+  virtual std::optional<SnapshotsUnderWay> under_way() const = 0;
 };
 
 }  // namespace quorate::replica
