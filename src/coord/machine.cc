@@ -55,6 +55,8 @@ class GroupMachine final : public Machine {
   void ReadTxn(const TxnRequest& request, std::function<void(Result<TxnResponse>)> done) override;
   void ReadHash(Revision at, std::function<void(Result<HashKv>)> done) override;
   Status CheckReadBytes(const CommandBody& body) const override;
+  std::uint64_t ReadBytes(const CommandBody& body) const override;
+  std::uint64_t ReadBytes(const RangeRequest& request) const override { return coord::ReadBytes(mvcc(), request); }
   Result<RangeResponse> Range(const RangeRequest& request) const override { return RangeWith(request, nullptr); }
   Result<TxnResponse> ReadTxn(const TxnRequest& request) const override { return ReadTxnWith(request, nullptr); }
   std::optional<LeaseInfo> Lease(std::int64_t id, bool with_keys) const override {
@@ -222,6 +224,13 @@ Status GroupMachine::CheckReadBytes(const CommandBody& body) const {
   if (const auto* erase = std::get_if<DeleteRangeRequest>(&body)) return coord::CheckReadBytes(mvcc(), *erase);
   if (const auto* txn = std::get_if<TxnRequest>(&body)) return coord::CheckReadBytes(mvcc(), *txn);
   return {};
+}
+
+std::uint64_t GroupMachine::ReadBytes(const CommandBody& body) const {
+  if (const auto* put = std::get_if<PutRequest>(&body)) return coord::ReadBytes(mvcc(), *put);
+  if (const auto* erase = std::get_if<DeleteRangeRequest>(&body)) return coord::ReadBytes(mvcc(), *erase);
+  if (const auto* txn = std::get_if<TxnRequest>(&body)) return coord::ReadBytes(mvcc(), *txn);
+  return 0;
 }
 
 std::unique_ptr<replica::Outcome> GroupMachine::Apply(const consensus::Entry& entry) {

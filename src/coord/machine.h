@@ -76,6 +76,9 @@ class Machine : public replica::StateMachine {
   virtual void ReadHash(Revision at, std::function<void(Result<HashKv>)> done) = 0;  // 0 = latest
   // Whether a command, proposed now, would read more than one command may (coord/kv/kv_executor.h). Apply checks again.
   virtual Status CheckReadBytes(const CommandBody& body) const = 0;
+  // What it would read, and mostly answers with; of a range without its keys.
+  virtual std::uint64_t ReadBytes(const CommandBody& body) const = 0;
+  virtual std::uint64_t ReadBytes(const RangeRequest& request) const = 0;
   virtual Revision revision() const = 0;
   virtual Revision compact_revision() const = 0;
   // These block on the disk when they must: for tests, tools and the simulator.

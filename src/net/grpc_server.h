@@ -9,7 +9,8 @@
 //  1. OnMessage* then at most one OnHalfClose, then exactly one OnDone ends every call (Finish sent, reset, connection
 //  lost, deadline).
 //  2. After OnDone the ServerCall is gone: the handler must not touch it again.
-//  3. Nothing is read from a connection whose queued output is over its cap.
+//  3. Nothing is read from a connection whose queued output is over its cap, and with WhenRoom no answer is made for
+//  it.
 #pragma once
 
 #include <cstddef>
@@ -28,6 +29,9 @@ namespace quorate::net {
 // A streaming handler stops producing when queued_bytes() is above this.
 inline constexpr std::size_t kCallQueueCapBytes = 256 * 1024;
 
+enum class AnswerSize : std::uint8_t { kSmall, kLarge };  // kLarge: perhaps more than kLargeAnswerBytes
+inline constexpr std::size_t kLargeAnswerBytes = 64 * 1024;
+
 class ServerCall {
  public:
   virtual ~ServerCall() = default;
@@ -38,6 +42,19 @@ class ServerCall {
   // Bytes queued on this call and not yet given to the socket; a streaming handler stops producing above its cap and
   // goes on in OnWritable.
   virtual std::size_t queued_bytes() const = 0;
+  // Whether an answer of the size may be added to what the connection, and all together, hold for their clients.
+  virtual bool HasRoom(AnswerSize size) const {
+    (void)size;
+    return true;
+  }
+  // Runs `start` once HasRoom; from inside if it has, never if the call ends before. For an answer that is made long
+  // after its request was taken in.
+  virtual void WhenRoom(AnswerSize size, std::function<void()> start) {
+    (void)size;
+    start();
+  }
+  // An answer of about so many bytes is being made: they count as queued until Send or the end of the call.
+  virtual void Reserve(std::size_t bytes) { (void)bytes; }
   virtual std::optional<std::string> metadata(std::string_view lower_case_name) const = 0;
   virtual std::uint64_t deadline_ns() const = 0;  // monotonic, from grpc-timeout; 0 = none
   virtual std::string peer() const = 0;           // for the log

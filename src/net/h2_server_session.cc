@@ -193,13 +193,45 @@ void H2ServerSession::AfterFlush() {
       }
     }
   }
-  if (waiting_.empty() || output_bytes_ + unsent_bytes() > context_.limits.connection_output_bytes / 2) return;
-  std::size_t resumed = 0;
-  while (resumed < waiting_.size() && !over_output_cap()) {
-    if (ServerCallImpl* call = CallOf(session(), waiting_[resumed++])) call->Resume();
-  }
-  waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(resumed));
-  Touch();
+  if (!waiting_.empty() && over_total_cap()) Starve();
+  if (waiting_.empty() || output_bytes_ + unsent_bytes() > output_cap() / 2) return;
+  bool resumed = false;
+  std::vector<std::int32_t> waiting = std::exchange(waiting_, {});
+  std::erase_if(waiting, [&](std::int32_t id) {
+    if (over_output_cap()) return false;
+    ServerCallImpl* call = CallOf(session(), id);
+    const bool done = call == nullptr || call->Resume();
+    resumed = resumed || done;
+    return done;
+  });
+  waiting.insert(waiting.end(), waiting_.begin(), waiting_.end());  // what was resumed may wait again
+  waiting_ = std::move(waiting);
+  if (resumed) Touch();
+}
+
+void H2ServerSession::AddOutput(std::size_t bytes) {
+  if (output_bytes_ == 0) taken_at_ns_ = Reactor::NowNs();
+  output_bytes_ += bytes;
+  context_.metrics.output_bytes += bytes;
+}
+
+void H2ServerSession::TakeOutput(std::size_t bytes) {
+  if (bytes == 0) return;
+  taken_at_ns_ = Reactor::NowNs();
+  const bool over = over_total_cap();
+  output_bytes_ -= bytes;
+  context_.metrics.output_bytes -= bytes;
+  if (over && !over_total_cap()) context_.feed();
+}
+
+void H2ServerSession::Starve() {
+  context_.starve(shared_from_this());
+}
+
+void H2ServerSession::AbortIfStuck(std::uint64_t since_ns) {
+  if (output_bytes_ <= kLargeAnswerBytes || taken_at_ns_ > since_ns) return;
+  ++context_.metrics.stuck_closed;
+  Close("takes nothing of what it asked for");
 }
 
 void H2ServerSession::OnPing() {

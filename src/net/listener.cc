@@ -3,6 +3,7 @@
 #include <array>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <set>
 #include <unordered_map>
 #include <utility>
 
@@ -19,6 +20,7 @@ using boost::asio::ip::tcp;
 constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 constexpr int kBacklog = 4096;
 constexpr std::chrono::milliseconds kAcceptRetry{100};
+constexpr std::chrono::milliseconds kStuckCheck{500};
 
 // A connection that has not said yet what it speaks.
 class NewConnection final : public StreamEvents,
@@ -84,11 +86,14 @@ class Listener::Impl : public std::enable_shared_from_this<Listener::Impl> {
       : limits(server_limits),
         acceptor(reactor.context()),
         retry(reactor.context()),
+        stuck_check(reactor.context()),
         context{reactor,
                 limits,
                 metrics,
                 grpc,
                 http,
+                [this](std::shared_ptr<Flushable> hungry) { Starve(std::move(hungry)); },
+                [this] { FeedStarved(); },
                 [this](ServerConnection* gone) { Forget(gone); },
                 [this](ServerConnection* old, std::shared_ptr<ServerConnection> fresh) {
                   connections.erase(old);
@@ -104,6 +109,24 @@ class Listener::Impl : public std::enable_shared_from_this<Listener::Impl> {
     boost::asio::post(context.reactor.context(), [keep = std::move(found->second), self = shared_from_this()] {});
     connections.erase(found);
     TellDrained();
+  }
+
+  // While all together hold too much for clients who do not take it, somebody waits: it is looked whose fault that is.
+  void Starve(std::shared_ptr<Flushable> hungry) {
+    starved.insert(std::move(hungry));
+    if (std::exchange(checking, true)) return;
+    stuck_check.expires_after(kStuckCheck);
+    stuck_check.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+      if (error) return;
+      self->checking = false;
+      const std::uint64_t since = Reactor::NowNs() - self->limits.stuck_after_ns;
+      self->ForEach([since](ServerConnection& connection) { connection.AbortIfStuck(since); });
+      self->FeedStarved();  // who still finds no room starves again
+    });
+  }
+
+  void FeedStarved() {
+    for (const auto& hungry : std::exchange(starved, {})) context.reactor.QueueFlush(hungry);
   }
 
   void TellDrained() {
@@ -148,6 +171,13 @@ class Listener::Impl : public std::enable_shared_from_this<Listener::Impl> {
     retry.cancel();
   }
 
+  void Close() {
+    StopAccepting();
+    stuck_check.cancel();
+    starved.clear();
+    ForEach([](ServerConnection& connection) { connection.Abort(); });
+  }
+
   template <class Do>
   void ForEach(Do&& act) {
     std::vector<std::shared_ptr<ServerConnection>> all;
@@ -160,6 +190,9 @@ class Listener::Impl : public std::enable_shared_from_this<Listener::Impl> {
   ServerMetrics metrics;
   tcp::acceptor acceptor;
   boost::asio::steady_timer retry;
+  boost::asio::steady_timer stuck_check;
+  bool checking = false;
+  std::set<std::shared_ptr<Flushable>> starved;
   ServerContext context;
   std::unordered_map<ServerConnection*, std::shared_ptr<ServerConnection>> connections;
   std::function<void()> drained;
@@ -201,8 +234,7 @@ void Listener::Drain(std::function<void()> done) {
 }
 
 void Listener::Close() {
-  impl_->StopAccepting();
-  impl_->ForEach([](ServerConnection& connection) { connection.Abort(); });
+  impl_->Close();
 }
 
 const ServerMetrics& Listener::metrics() const {

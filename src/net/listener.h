@@ -30,7 +30,11 @@ struct ServerLimits {
   std::size_t max_header_list_bytes = 32 * 1024;
   std::size_t max_unfinished_message_bytes = 8 * 1024 * 1024;  // a connection's messages that have begun to arrive
   std::size_t connection_output_bytes = 16 * 1024 * 1024;      // over it, no new request of the connection is begun
-  std::uint64_t ping_min_interval_ns = 5'000'000'000;          // etcd's --grpc-keepalive-min-time
+  // Of all connections. Over it a connection's cap is kLargeAnswerBytes, no larger answer is begun, and connections
+  // that take nothing of what they hold for so long are closed.
+  std::size_t total_output_bytes = 256 * 1024 * 1024;
+  std::uint64_t stuck_after_ns = 30'000'000'000;
+  std::uint64_t ping_min_interval_ns = 5'000'000'000;  // etcd's --grpc-keepalive-min-time
   std::uint64_t header_timeout_ns = 10'000'000'000;
   std::uint64_t http1_idle_timeout_ns = 120'000'000'000;  // also for a connection that never said anything
   std::size_t http1_header_bytes = 16 * 1024;
@@ -48,7 +52,9 @@ struct ServerMetrics {
   std::uint64_t protocol_errors = 0;
   std::uint64_t deadlines_exceeded = 0;
   std::uint64_t pings_refused = 0;
+  std::uint64_t stuck_closed = 0;     // connections that took nothing while all together held too much
   std::uint64_t output_over_cap = 0;  // times a connection's requests had to wait for its output
+  std::uint64_t output_bytes = 0;     // gauge: answers that wait for their clients, or are being made
   TransportBytes bytes;
 };
 
@@ -58,6 +64,8 @@ class ServerConnection {
   virtual ~ServerConnection() = default;
   virtual void Drain() = 0;  // no new calls; closes by itself when the open ones are done
   virtual void Abort() = 0;  // at once
+  // Closes it when it has taken nothing since `since_ns` of what it is owed.
+  virtual void AbortIfStuck(std::uint64_t since_ns) { (void)since_ns; }
 };
 
 // What a connection knows of its listener.
@@ -67,7 +75,9 @@ struct ServerContext {
   ServerMetrics& metrics;
   GrpcService* grpc;  // either may be null: that protocol is then refused
   HttpService* http;
-  std::function<void(ServerConnection*)> forget;                                     // the connection is closed
+  std::function<void(std::shared_ptr<Flushable>)> starve;  // flushed again when all together hold less
+  std::function<void()> feed;                              // they do
+  std::function<void(ServerConnection*)> forget;           // the connection is closed
   std::function<void(ServerConnection*, std::shared_ptr<ServerConnection>)> become;  // the first is now the second
 };
 

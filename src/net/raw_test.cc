@@ -8,8 +8,11 @@
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
 #include <fstream>
+#include <memory>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "net/grpc.h"
@@ -64,18 +67,24 @@ std::string Message(std::string_view text) {
   return MessagePrefix(text.size()) + std::string(text);
 }
 
-struct Echo : GrpcService {  // "/t.T/Echo" echoes, "/t.T/Big" answers a megabyte to each message, "/t.T/Hang" nothing
+// "/t.T/Echo" echoes, "/t.T/Big" answers a megabyte to each message, "/t.T/Hang" nothing, "/t.T/Late" a megabyte when
+// Answer is called and there is room.
+struct Echo : GrpcService {
   struct Handler : CallHandler {
     Handler(std::string_view p, ServerCall& c, Echo& s) : path(p), call(c), service(s) {}
     void OnMessage(std::string_view message) override {
       ++service.messages;
       if (path == "/t.T/Echo") call.Send(std::string(message));
       if (path == "/t.T/Big") call.Send(std::string(1'000'000, 'x'));
+      if (path == "/t.T/Late") service.late.insert(&call);
     }
     void OnHalfClose() override {
-      if (path != "/t.T/Hang") call.Finish(Status::Ok());
+      if (path != "/t.T/Hang" && path != "/t.T/Late") call.Finish(Status::Ok());
     }
-    void OnDone() override { ++service.done; }
+    void OnDone() override {
+      ++service.done;
+      service.late.erase(&call);
+    }
     const std::string path;
     ServerCall& call;
     Echo& service;
@@ -84,9 +93,20 @@ struct Echo : GrpcService {  // "/t.T/Echo" echoes, "/t.T/Big" answers a megabyt
     ++opened;
     return std::make_unique<Handler>(path, call, *this);
   }
+  void Answer() {
+    for (ServerCall* call : std::exchange(late, {})) {
+      call->WhenRoom(AnswerSize::kLarge, [this, call] {
+        ++answered;
+        call->Send(std::string(1'000'000, 'x'));
+        call->Finish(Status::Ok());
+      });
+    }
+  }
   int opened = 0;
   int messages = 0;
+  int answered = 0;
   int done = 0;
+  std::set<ServerCall*> late;
 };
 
 struct Http : HttpService {
@@ -402,6 +422,79 @@ TEST_F(RawTest, AnswersThatAreNotTakenHoldUpRequests) {
     }
   }
   ExpectServing();
+}
+
+std::string LateCalls(std::uint32_t count) {
+  std::string frames;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    frames += Frame(kHeaders, kEndHeaders, 2 * i + 1, Request("/t.T/Late"));
+    frames += Frame(kData, kEndStream, 2 * i + 1, Message("x"));
+  }
+  return frames;
+}
+
+// All requests are in before the first answer is made: then the answers wait.
+TEST_F(RawTest, AnswersThatAreMadeLaterAreMadeAsTheClientTakesThem) {
+  constexpr int kCalls = 200;
+  Peer peer(server_.port());
+  peer.Preface();
+  peer.Write(LateCalls(kCalls));
+  ASSERT_TRUE(server_.Eventually([&] { return echo_.late.size() == kCalls; }));
+  server_.Run([&] { echo_.Answer(); });
+  EXPECT_LE(server_.Run([&] { return echo_.answered; }), 5) << "four megabytes, and the one that goes over them";
+  EXPECT_LT(server_.metrics().output_bytes, 6'000'000u);
+  peer.Write(Frame(kSettings, 0, 0, Number(4, 2) + Number(0x7fffffff, 4)) +
+             Frame(kWindow, 0, 0, Number(0x7fff0000, 4)));
+  int ended = 0;
+  while (ended < kCalls) {
+    const auto got = peer.ReadFrame();
+    ASSERT_NE(got.type, -1);
+    if (got.type == kHeaders && (got.flags & kEndStream) != 0) ++ended;
+  }
+  EXPECT_EQ(server_.metrics().output_bytes, 0u);
+}
+
+TEST_F(RawTest, AnswersThatWaitGoWithTheirCalls) {
+  {
+    Peer peer(server_.port());
+    peer.Preface();
+    peer.Write(LateCalls(50));
+    ASSERT_TRUE(server_.Eventually([&] { return echo_.late.size() == 50; }));
+    server_.Run([&] { echo_.Answer(); });
+    peer.Write(Frame(kReset, 0, 99, Number(8, 4)));
+    ASSERT_TRUE(server_.Eventually([&] { return echo_.done == 1; }));
+  }
+  ASSERT_TRUE(server_.Eventually([&] { return echo_.done == 50; }));
+  EXPECT_EQ(server_.metrics().output_bytes, 0u);
+  ExpectServing();
+}
+
+TEST(RawTotalTest, AllConnectionsTogetherHoldABoundedAmountAndWhoTakesNothingMakesRoom) {
+  Echo echo;
+  ServerLimits limits;
+  limits.total_output_bytes = 5'000'000;
+  limits.stuck_after_ns = 200'000'000;
+  TestServer server(&echo, nullptr, limits);
+  std::vector<std::unique_ptr<Peer>> silent;
+  for (int i = 0; i < 10; ++i) {
+    silent.push_back(std::make_unique<Peer>(server.port()));
+    silent.back()->Preface();
+    silent.back()->Write(LateCalls(3));
+  }
+  ASSERT_TRUE(server.Eventually([&] { return echo.late.size() == 30; }));
+  server.Run([&] { echo.Answer(); });
+  EXPECT_LE(server.Run([&] { return echo.answered; }), 6);
+  EXPECT_LT(server.metrics().output_bytes, 7'000'000u);
+  Peer honest(server.port());
+  honest.Preface(Number(4, 2) + Number(0x7fffffff, 4));
+  honest.Write(Frame(kWindow, 0, 0, Number(0x7fff0000, 4)) + LateCalls(1));
+  ASSERT_TRUE(server.Eventually([&] { return !echo.late.empty(); }));
+  server.Run([&] { echo.Answer(); });
+  for (auto got = honest.ReadFrame();; got = honest.ReadFrame()) {
+    ASSERT_NE(got.type, -1) << "who takes its answers was closed";
+    if (got.type == kHeaders && (got.flags & kEndStream) != 0) break;
+  }
+  EXPECT_GT(server.metrics().stuck_closed, 0u);
 }
 
 TEST_F(RawTest, Http1IsAnsweredOnTheSamePortAndKeepsTheConnection) {

@@ -162,8 +162,35 @@ void ServerCallImpl::OpenHandler(std::string_view path) {
 
 void ServerCallImpl::Wait() {
   waiting_ = std::make_unique<Waiting>();
+  Queue();
+}
+
+bool ServerCallImpl::HasRoom(AnswerSize size) const {
+  return !session_.over_output_cap() && (size == AnswerSize::kSmall || !session_.over_total_cap());
+}
+
+void ServerCallImpl::WhenRoom(AnswerSize size, std::function<void()> start) {
+  if (state_.finished || session_.closed()) return;
+  if (HasRoom(size)) return start();
+  start_ = std::move(start);
+  start_size_ = size;
+  Queue();
+}
+
+void ServerCallImpl::Queue() {
   session_.waiting_.push_back(id_);
+  if (session_.over_total_cap()) session_.Starve();
   ++session_.context_.metrics.output_over_cap;
+}
+
+void ServerCallImpl::Reserve(std::size_t bytes) {
+  if (state_.finished || session_.closed()) return;
+  reserved_ += bytes;
+  session_.AddOutput(bytes);
+}
+
+void ServerCallImpl::Release() {
+  session_.TakeOutput(std::exchange(reserved_, 0));
 }
 
 void ServerCallImpl::Consume(std::size_t bytes) {
@@ -202,14 +229,21 @@ void ServerCallImpl::OnRemoteEnd() {
   handler_->OnHalfClose();
 }
 
-void ServerCallImpl::Resume() {
-  if (waiting_ == nullptr) return;
+bool ServerCallImpl::Resume() {
+  if (start_) {
+    if (!HasRoom(start_size_)) return false;
+    const std::function<void()> start = std::exchange(start_, nullptr);
+    if (!state_.finished) start();
+    return true;
+  }
+  if (waiting_ == nullptr) return true;
   const std::unique_ptr<Waiting> waited = std::move(waiting_);
   Consume(waited->input.size());
-  if (state_.finished) return;
+  if (state_.finished) return true;
   if (handler_ == nullptr) OpenHandler(waited->path);
   if (!state_.finished) Dispatch(waited->input);
   if (state_.remote_ended) OnRemoteEnd();
+  return true;
 }
 
 void ServerCallImpl::OnTimer() {
@@ -218,6 +252,8 @@ void ServerCallImpl::OnTimer() {
   // An answer that is already partly on its way cannot get other trailers; the client knows its deadline as well.
   const bool unfinished_output = output_.size() > 0;
   DropOutput();
+  Release();
+  start_ = nullptr;
   if (state_.finished || unfinished_output) {
     nghttp2_submit_rst_stream(session_.session(), NGHTTP2_FLAG_NONE, id_, NGHTTP2_CANCEL);
     state_.finished = true;
@@ -233,7 +269,8 @@ void ServerCallImpl::Send(std::string message) {
   const std::size_t before = output_.size();
   output_.Push(MessagePrefix(message.size()));
   output_.Push(std::move(message));
-  session_.output_bytes_ += output_.size() - before;
+  Release();
+  session_.AddOutput(output_.size() - before);
   if (output_.size() > kCallQueueCapBytes && !state_.over_cap) {
     state_.over_cap = true;
     session_.want_writable_.push_back(id_);
@@ -259,6 +296,7 @@ void ServerCallImpl::Finish(const Status& status) {
   if (state_.finished || session_.closed()) return;
   state_.finished = true;
   status_ = status;
+  Release();
   session_.unfinished_bytes_ -= reader_.buffered();
   reader_.Clear();
   if (!state_.responded) {
@@ -313,11 +351,11 @@ ssize_t ServerCallImpl::FillData(std::size_t max_bytes, std::uint32_t* flags) {
 
 void ServerCallImpl::WriteData(std::string& out, std::size_t length) {
   output_.PopInto(out, length);
-  session_.output_bytes_ -= length;
+  session_.TakeOutput(length);
 }
 
 void ServerCallImpl::DropOutput() {
-  session_.output_bytes_ -= output_.size();
+  session_.TakeOutput(output_.size());
   output_.Clear();
 }
 
@@ -343,6 +381,8 @@ void ServerCallImpl::OnStreamClosed() {
   session_.unfinished_bytes_ -= reader_.buffered();
   reader_.Clear();
   DropOutput();
+  Release();
+  start_ = nullptr;
   if (waiting_ != nullptr && !session_.closed()) {
     nghttp2_session_consume_connection(session_.session(), waiting_->input.size());
   }

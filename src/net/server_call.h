@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -47,6 +48,9 @@ class ServerCallImpl final : public ServerCall, private Timer {
   void Send(std::string message) override;
   void Finish(const Status& status) override;
   std::size_t queued_bytes() const override { return output_.size(); }
+  bool HasRoom(AnswerSize size) const override;
+  void WhenRoom(AnswerSize size, std::function<void()> start) override;
+  void Reserve(std::size_t bytes) override;
   std::optional<std::string> metadata(std::string_view lower_case_name) const override;
   std::uint64_t deadline_ns() const override { return deadline_ns_; }
   std::string peer() const override;
@@ -55,7 +59,7 @@ class ServerCallImpl final : public ServerCall, private Timer {
   void OnData(std::string_view data);
   void OnRemoteEnd();
   void OnStreamClosed();  // the handler's OnDone; the call is deleted by the session afterwards
-  void Resume();          // the connection's output has drained: go on with what waited
+  bool Resume();          // the connection's output has drained: go on with what waited; false: it goes on waiting
   void OfferWritable();
   void OnTrailersSent();  // RST_STREAM(NO_ERROR) if the client is still sending
   ssize_t FillData(std::size_t max_bytes, std::uint32_t* flags);
@@ -72,7 +76,9 @@ class ServerCallImpl final : public ServerCall, private Timer {
   void SubmitTrailersOnly(int http_status);
   void SubmitTrailers();
   void Wait();
+  void Queue();
   void DropOutput();
+  void Release();
   void Consume(std::size_t bytes);
   void HandlerDone();
 
@@ -90,6 +96,9 @@ class ServerCallImpl final : public ServerCall, private Timer {
   std::uint64_t deadline_ns_ = 0;
   std::vector<std::pair<std::string, std::string>> metadata_;
   std::unique_ptr<Waiting> waiting_;  // set while the connection's output is over its cap
+  std::function<void()> start_;       // of WhenRoom, while it waits
+  AnswerSize start_size_ = AnswerSize::kSmall;
+  std::size_t reserved_ = 0;
   struct {
     bool responded : 1 = false;  // response headers are submitted
     bool deferred : 1 = false;   // nghttp2 waits for nghttp2_session_resume_data

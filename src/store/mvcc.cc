@@ -246,10 +246,10 @@ RangeResult Store::Range(std::string_view key, std::string_view end, const Range
     if (point == nullptr || point->tombstone != 0) return;
     ++result.count;
     if (options.count_only || (options.limit > 0 && result.count > options.limit)) return;
+    const std::uint64_t bytes = options.keys_only ? history.key().size() : point->record_size;
+    if (options.budget != nullptr && !options.budget->Take(bytes + sizeof(KeyValue))) return;
     if (options.keys_only) {
       if (std::optional<KeyValue> kv = KeyOnly(history, *point, reads)) result.kvs.push_back(*std::move(kv));
-    } else if (options.budget != nullptr && !options.budget->Take(point->record_size)) {
-      return;
     } else if (const std::optional<Bytes> record = RecordOf(history, *point, reads)) {
       result.kvs.push_back(MustDecodePut(*record));
     }

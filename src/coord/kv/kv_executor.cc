@@ -182,8 +182,6 @@ void KvExecutor::Need(const TxnRequest& request, const Path& path, std::size_t* 
   }
 }
 
-namespace {
-
 std::uint64_t ReadBytes(const store::Mvcc& mvcc, const PutRequest& request) {
   return request.prev_kv || request.ignore_value ? mvcc.SizeOf(request.key, {}) : 0;
 }
@@ -194,7 +192,14 @@ std::uint64_t ReadBytes(const store::Mvcc& mvcc, const RangeRequest& request) {
   if (request.count_only || request.keys_only || !CheckRevision(mvcc, request.revision).ok()) return 0;
   return mvcc.SizeOf(request.key, request.end, request.revision > 0 ? request.revision : 0, LimitOfReading(request));
 }
-std::uint64_t ReadBytes(const store::Mvcc& mvcc, const NestedTxn& request);
+
+namespace {
+
+std::uint64_t ReadBytes(const store::Mvcc& mvcc, const NestedTxn& request) {
+  return request == nullptr ? 0 : coord::ReadBytes(mvcc, *request);
+}
+
+}  // namespace
 
 // Both branches count: which one is taken may be known only after the values were read.
 std::uint64_t ReadBytes(const store::Mvcc& mvcc, const TxnRequest& request) {
@@ -209,9 +214,8 @@ std::uint64_t ReadBytes(const store::Mvcc& mvcc, const TxnRequest& request) {
   }
   return bytes;
 }
-std::uint64_t ReadBytes(const store::Mvcc& mvcc, const NestedTxn& request) {
-  return request == nullptr ? 0 : ReadBytes(mvcc, *request);
-}
+
+namespace {
 
 template <class Request>
 Status CheckBytes(const store::Mvcc& mvcc, const Request& request) {

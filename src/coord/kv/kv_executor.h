@@ -64,5 +64,10 @@ inline constexpr std::uint64_t kReadBytesMax = 64 << 20;
 Status CheckReadBytes(const store::Mvcc& mvcc, const PutRequest& request);
 Status CheckReadBytes(const store::Mvcc& mvcc, const DeleteRangeRequest& request);
 Status CheckReadBytes(const store::Mvcc& mvcc, const TxnRequest& request);
+// What that is judged by.
+std::uint64_t ReadBytes(const store::Mvcc& mvcc, const PutRequest& request);
+std::uint64_t ReadBytes(const store::Mvcc& mvcc, const DeleteRangeRequest& request);
+std::uint64_t ReadBytes(const store::Mvcc& mvcc, const RangeRequest& request);
+std::uint64_t ReadBytes(const store::Mvcc& mvcc, const TxnRequest& request);
 
 }  // namespace quorate::coord

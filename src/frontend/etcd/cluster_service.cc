@@ -91,7 +91,7 @@ ReplicaId ClusterService::NewId() const {
 void ClusterService::MemberList(std::string_view message, const Reply& reply) {
   etcdserverpb::MemberListRequest wire;
   if (!ParseRequest(message, &wire, reply)) return;
-  WhenReadable(wiring_.backend, !wire.linearizable(), reply, [this, reply] {
+  WhenReadable(wiring_.backend, !wire.linearizable(), net::AnswerSize::kSmall, reply, [this, reply] {
     etcdserverpb::MemberListResponse answer;
     FillHeader(wiring_.backend, 0, answer.mutable_header());
     FillMembers(wiring_.backend.members(), &answer);

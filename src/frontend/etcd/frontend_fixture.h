@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -33,6 +34,9 @@ class FakeCall final : public net::ServerCall {
     finished = status;
   }
   std::size_t queued_bytes() const override { return queued; }
+  bool HasRoom(net::AnswerSize) const override { return room; }
+  void WhenRoom(net::AnswerSize, std::function<void()> start) override { waiting = std::move(start); }
+  void Reserve(std::size_t bytes) override { reserved += bytes; }
   std::optional<std::string> metadata(std::string_view name) const override {
     const auto found = headers.find(name);
     return found == headers.end() ? std::nullopt : std::optional(found->second);
@@ -44,6 +48,9 @@ class FakeCall final : public net::ServerCall {
   std::optional<Status> finished;
   std::map<std::string, std::string, std::less<>> headers;
   std::size_t queued = 0;
+  bool room = true;
+  std::function<void()> waiting;
+  std::size_t reserved = 0;
   std::uint64_t deadline = 0;
 };
 

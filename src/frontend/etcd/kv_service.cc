@@ -2,6 +2,7 @@
 
 #include <google/protobuf/arena.h>
 
+#include <memory>
 #include <utility>
 #include <variant>
 
@@ -13,6 +14,7 @@ namespace quorate::frontend::etcd {
 namespace {
 
 using google::protobuf::Arena;
+using net::AnswerSize;
 
 void ToWire(const coord::CompactResponse&, etcdserverpb::CompactionResponse*) {}
 
@@ -22,11 +24,26 @@ template <class Wire, class Response>
 void KvService::ProposeAndAnswer(std::size_t message_size, coord::CommandBody body, const Reply& reply) {
   if (message_size > wiring_.options.max_request_bytes) return reply.Fail(RequestTooLarge());
   if (const Status reads = wiring_.backend.machine().CheckReadBytes(body); !reads.ok()) return reply.Fail(reads);
-  ProposeThen(wiring_.backend, std::move(body), reply, [this, reply](const coord::CommandOutcome& outcome) {
-    Wire wire;
-    ToWire(std::get<Response>(outcome.body), &wire);
-    FillHeader(wiring_.backend, outcome.revision, wire.mutable_header());
-    reply.Send(wire);
+  WhenAnswerFits(std::move(body), reply, [this, reply](coord::CommandBody fitting) {
+    ProposeThen(wiring_.backend, std::move(fitting), reply, [this, reply](const coord::CommandOutcome& outcome) {
+      Wire wire;
+      ToWire(std::get<Response>(outcome.body), &wire);
+      FillHeader(wiring_.backend, outcome.revision, wire.mutable_header());
+      reply.Send(wire);
+    });
+  });
+}
+
+// A command whose answer holds what it read is proposed when the client has taken enough of former answers.
+template <class Propose>
+void KvService::WhenAnswerFits(coord::CommandBody body, const Reply& reply, Propose propose) {
+  const std::uint64_t bytes = wiring_.backend.machine().ReadBytes(body);
+  if (bytes == 0) return propose(std::move(body));
+  const AnswerSize size = bytes > net::kLargeAnswerBytes ? AnswerSize::kLarge : AnswerSize::kSmall;
+  auto kept = std::make_shared<coord::CommandBody>(std::move(body));
+  reply.WhenRoom(size, [reply, bytes, kept, propose = std::move(propose)] {
+    reply.Reserve(bytes);
+    propose(std::move(*kept));
   });
 }
 
@@ -37,13 +54,16 @@ void KvService::Range(std::string_view message, const Reply& reply) {
   if (!serializable && wiring_.backend.cluster().self_is_learner) return reply.Fail(NotSupportedForLearner());
   coord::RangeRequest request = FromWire(&wire);
   if (const Status checked = coord::CheckRange(request); !checked.ok()) return reply.Fail(checked);
-  WhenReadable(wiring_.backend, serializable, reply, [this, reply, request = std::move(request)] {
+  const bool large = !request.end.empty() && !request.count_only;
+  const AnswerSize size = large ? AnswerSize::kLarge : AnswerSize::kSmall;
+  WhenReadable(wiring_.backend, serializable, size, reply, [this, reply, request = std::move(request)] {
     wiring_.backend.machine().ReadRange(request, [this, reply](const Result<coord::RangeResponse>& response) {
       if (!response.ok()) return reply.Fail(response.status());
       etcdserverpb::ResponseHeader header;
       FillHeader(wiring_.backend, wiring_.backend.machine().revision(), &header);
       reply.SendEncoded(EncodeRangeResponse(header, *response));
     });
+    if (reply.live()) reply.Reserve(wiring_.backend.machine().ReadBytes(request));  // it is being read from the disk
   });
 }
 
@@ -76,17 +96,19 @@ void KvService::Txn(std::string_view message, const Reply& reply) {
   if (message.size() > wiring_.options.max_request_bytes) return reply.Fail(RequestTooLarge());
   coord::CommandBody body = std::move(request);
   if (const Status reads = wiring_.backend.machine().CheckReadBytes(body); !reads.ok()) return reply.Fail(reads);
-  ProposeThen(wiring_.backend, std::move(body), reply, [this, reply](const coord::CommandOutcome& outcome) {
-    Arena answers;
-    auto* answer = Arena::CreateMessage<etcdserverpb::TxnResponse>(&answers);
-    ToWire(std::get<coord::TxnResponse>(outcome.body), outcome.revision, answer);
-    FillHeader(wiring_.backend, outcome.revision, answer->mutable_header());
-    reply.Send(*answer);
+  WhenAnswerFits(std::move(body), reply, [this, reply](coord::CommandBody fitting) {
+    ProposeThen(wiring_.backend, std::move(fitting), reply, [this, reply](const coord::CommandOutcome& outcome) {
+      Arena answers;
+      auto* answer = Arena::CreateMessage<etcdserverpb::TxnResponse>(&answers);
+      ToWire(std::get<coord::TxnResponse>(outcome.body), outcome.revision, answer);
+      FillHeader(wiring_.backend, outcome.revision, answer->mutable_header());
+      reply.Send(*answer);
+    });
   });
 }
 
 void KvService::ReadTxn(const coord::TxnRequest& request, bool serializable, const Reply& reply) {
-  WhenReadable(wiring_.backend, serializable, reply, [this, reply, request] {
+  WhenReadable(wiring_.backend, serializable, AnswerSize::kLarge, reply, [this, reply, request] {
     wiring_.backend.machine().ReadTxn(request, [this, reply](const Result<coord::TxnResponse>& response) {
       if (!response.ok()) return reply.Fail(response.status());
       const Revision revision = wiring_.backend.machine().revision();
@@ -96,6 +118,7 @@ void KvService::ReadTxn(const coord::TxnRequest& request, bool serializable, con
       FillHeader(wiring_.backend, revision, answer->mutable_header());
       reply.Send(*answer);
     });
+    if (reply.live()) reply.Reserve(wiring_.backend.machine().ReadBytes(request));
   });
 }
 

@@ -27,6 +27,8 @@ class KvService {
   // Proposes unless the request is too large; the answer is Wire with header and what the response to `body` holds.
   template <class Wire, class Response>
   void ProposeAndAnswer(std::size_t message_size, coord::CommandBody body, const Reply& reply);
+  template <class Propose>
+  void WhenAnswerFits(coord::CommandBody body, const Reply& reply, Propose propose);
   void ReadTxn(const coord::TxnRequest& request, bool serializable, const Reply& reply);
 
   const Wiring& wiring_;

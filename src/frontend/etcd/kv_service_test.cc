@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 
 #include "frontend/etcd/frontend_fixture.h"
@@ -349,6 +350,52 @@ TEST_F(KvServiceTest, TheBackendsErrorReachesTheClient) {
   request.set_key("a");
   ExpectError(Call<PutResponse>("KV/Put", request).status(), StatusCode::kUnavailable, "etcdserver: request timed out");
   ExpectError(Range(RangeOf("a")).status(), StatusCode::kUnavailable, "etcdserver: request timed out");
+}
+
+// A client that takes nothing must not have its answers made: neither those of reads whose barrier was passed long ago,
+// nor those of commands that answer with what they read.
+TEST_F(KvServiceTest, NoAnswerIsMadeBeforeTheConnectionHasRoomForIt) {
+  Put("a", std::string(100'000, 'x'));
+  const auto waits = [this](const std::string& method, const google::protobuf::MessageLite& request) {
+    FakeCall call;
+    call.room = false;
+    const std::unique_ptr<net::CallHandler> handler = frontend_.Open("/etcdserverpb.KV/" + method, call);
+    handler->OnMessage(request.SerializeAsString());
+    executor_.RunReady();
+    const bool waited = call.waiting != nullptr && !call.finished && call.sent.empty();
+    if (waited) call.waiting();
+    executor_.RunReady();
+    EXPECT_TRUE(call.finished.has_value() && call.finished->ok()) << method;
+    handler->OnDone();
+    return waited;
+  };
+  EXPECT_TRUE(waits("Range", RangeOf("a", "b")));
+  RangeRequest serializable = RangeOf("a");
+  serializable.set_serializable(true);
+  EXPECT_TRUE(waits("Range", serializable));
+  PutRequest put;
+  put.set_key("a");
+  EXPECT_FALSE(waits("Put", put)) << "its answer is nothing to wait for";
+}
+
+TEST_F(KvServiceTest, ACommandThatAnswersWithWhatItReadWaitsForRoomAndReservesIt) {
+  Put("a", std::string(100'000, 'x'));
+  FakeCall call;
+  call.room = false;
+  DeleteRangeRequest erase;
+  erase.set_key("a");
+  erase.set_prev_kv(true);
+  const std::unique_ptr<net::CallHandler> handler = frontend_.Open("/etcdserverpb.KV/DeleteRange", call);
+  handler->OnMessage(erase.SerializeAsString());
+  executor_.RunReady();
+  ASSERT_TRUE(call.waiting);
+  EXPECT_EQ(Range(RangeOf("a"))->count(), 1) << "it was executed before its answer had room";
+  call.waiting();
+  EXPECT_GE(call.reserved, 100'000u);
+  executor_.RunReady();
+  EXPECT_TRUE(call.finished.has_value() && call.finished->ok());
+  EXPECT_EQ(Range(RangeOf("a"))->count(), 0);
+  handler->OnDone();
 }
 
 TEST_F(KvServiceTest, TheCallsDeadlineReachesTheBackend) {

@@ -121,27 +121,28 @@ void LeaseService::Revoke(std::string_view message, const Reply& reply) {
 void LeaseService::TimeToLive(std::string_view message, const Reply& reply) {
   etcdserverpb::LeaseTimeToLiveRequest wire;
   if (!ParseRequest(message, &wire, reply)) return;
-  WhenReadable(wiring_.backend, false, reply, [this, reply, id = wire.id(), with_keys = wire.keys()] {
-    const coord::Machine& machine = wiring_.backend.machine();
-    etcdserverpb::LeaseTimeToLiveResponse answer;
-    FillHeader(wiring_.backend, machine.revision(), answer.mutable_header());
-    answer.set_id(id);
-    std::optional<coord::LeaseInfo> lease = machine.Lease(id, with_keys);
-    if (lease.has_value()) {
-      answer.set_ttl(lease->remaining_ttl);
-      answer.set_grantedttl(lease->granted_ttl);
-      for (std::string& key : lease->keys) answer.add_keys(std::move(key));
-    } else {
-      answer.set_ttl(-1);
-    }
-    reply.Send(answer);
-  });
+  WhenReadable(wiring_.backend, false, net::AnswerSize::kSmall, reply,
+               [this, reply, id = wire.id(), with_keys = wire.keys()] {
+                 const coord::Machine& machine = wiring_.backend.machine();
+                 etcdserverpb::LeaseTimeToLiveResponse answer;
+                 FillHeader(wiring_.backend, machine.revision(), answer.mutable_header());
+                 answer.set_id(id);
+                 std::optional<coord::LeaseInfo> lease = machine.Lease(id, with_keys);
+                 if (lease.has_value()) {
+                   answer.set_ttl(lease->remaining_ttl);
+                   answer.set_grantedttl(lease->granted_ttl);
+                   for (std::string& key : lease->keys) answer.add_keys(std::move(key));
+                 } else {
+                   answer.set_ttl(-1);
+                 }
+                 reply.Send(answer);
+               });
 }
 
 void LeaseService::Leases(std::string_view message, const Reply& reply) {
   etcdserverpb::LeaseLeasesRequest wire;
   if (!ParseRequest(message, &wire, reply)) return;
-  WhenReadable(wiring_.backend, false, reply, [this, reply] {
+  WhenReadable(wiring_.backend, false, net::AnswerSize::kSmall, reply, [this, reply] {
     const coord::Machine& machine = wiring_.backend.machine();
     etcdserverpb::LeaseLeasesResponse answer;
     FillHeader(wiring_.backend, machine.revision(), answer.mutable_header());

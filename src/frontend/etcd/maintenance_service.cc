@@ -68,7 +68,7 @@ void MaintenanceService::Alarm(std::string_view message, const Reply& reply) {
   }
   // The barrier is there because etcd's clients take this call as a sign that the cluster decides.
   const bool lists = wire.action() == etcdserverpb::AlarmRequest::GET;
-  WhenReadable(wiring_.backend, false, reply, [this, answer, type, lists] {
+  WhenReadable(wiring_.backend, false, net::AnswerSize::kSmall, reply, [this, answer, type, lists] {
     std::vector<coord::Alarm> alarms;
     for (const coord::Alarm& alarm : wiring_.backend.machine().alarms()) {
       if (lists && (type == coord::AlarmType::kNone || alarm.type == type)) alarms.push_back(alarm);
@@ -121,7 +121,7 @@ void MaintenanceService::HashKv(std::string_view message, const Reply& reply) {
 void MaintenanceService::AuthStatus(std::string_view message, const Reply& reply) {
   etcdserverpb::AuthStatusRequest wire;
   if (!ParseRequest(message, &wire, reply)) return;
-  WhenReadable(wiring_.backend, false, reply, [this, reply] {
+  WhenReadable(wiring_.backend, false, net::AnswerSize::kSmall, reply, [this, reply] {
     etcdserverpb::AuthStatusResponse answer;
     FillHeader(wiring_.backend, wiring_.backend.machine().revision(), answer.mutable_header());
     answer.set_enabled(false);

@@ -31,6 +31,16 @@ class Reply {
   void SendEncoded(std::string message) const;
   void Fail(const Status& status) const;
   coord::RequestContext context() const;  // REQUIRES live()
+  // Of the call, see net::ServerCall; nothing happens once it is over.
+  template <class Start>
+  void WhenRoom(net::AnswerSize size, Start start) const {
+    if (!live()) return;
+    if ((*state_)->HasRoom(size)) return start();
+    (*state_)->WhenRoom(size, std::move(start));
+  }
+  void Reserve(std::size_t bytes) const {
+    if (live() && bytes != 0) (*state_)->Reserve(bytes);
+  }
 
   // From the handler only: the call is over.
   void Abandon() const { *state_ = nullptr; }
@@ -75,15 +85,15 @@ class RefusingHandler final : public net::CallHandler {
 // Parses `message`, or fails the call and gives false.
 bool ParseRequest(std::string_view message, google::protobuf::MessageLite* request, const Reply& reply);
 
-// Calls `answer` once this member's state may be read: at once if `serializable`, else behind a read barrier. Not
-// called if the barrier fails or the client has gone.
+// Calls `answer` once this member's state may be read (at once if `serializable`, else behind a read barrier) and the
+// client has taken enough of former answers. Not called if the barrier fails or the client has gone.
 template <class Answer>
-void WhenReadable(coord::Backend& backend, bool serializable, const Reply& reply, Answer answer) {
-  if (serializable) return answer();
-  backend.ReadBarrier(reply.context(), [reply, answer = std::move(answer)](const Status& status) {
+void WhenReadable(coord::Backend& backend, bool serializable, net::AnswerSize size, const Reply& reply, Answer answer) {
+  if (serializable) return reply.WhenRoom(size, std::move(answer));
+  backend.ReadBarrier(reply.context(), [reply, size, answer = std::move(answer)](const Status& status) {
     if (!reply.live()) return;
     if (!status.ok()) return reply.Fail(status);
-    answer();
+    reply.WhenRoom(size, answer);
   });
 }
 

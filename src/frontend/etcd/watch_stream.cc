@@ -186,7 +186,8 @@ void WatchStream::OnCompacted(coord::WatchHandle handle, Revision compact_revisi
 }
 
 bool WatchStream::CanTake() const {
-  return call_ != nullptr && call_->queued_bytes() <= net::kCallQueueCapBytes;
+  return call_ != nullptr && call_->queued_bytes() <= net::kCallQueueCapBytes &&
+         call_->HasRoom(net::AnswerSize::kSmall);
 }
 
 void WatchStream::OnNoLeader() {

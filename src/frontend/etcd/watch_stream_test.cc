@@ -341,9 +341,13 @@ TEST_F(WatchStreamTest, AFullConnectionIsFedAgainFromHistory) {
   stream.Create(Default);
   stream.Next();
   stream.call().queued = 1 << 30;
-  for (int i = 0; i < 10; ++i) Put("a", std::to_string(i));
+  for (int i = 0; i < 5; ++i) Put("a", std::to_string(i));
   EXPECT_TRUE(stream.Quiet());
   stream.call().queued = 0;
+  stream.call().room = false;  // other calls of the connection have filled it
+  for (int i = 5; i < 10; ++i) Put("a", std::to_string(i));
+  EXPECT_TRUE(stream.Quiet());
+  stream.call().room = true;
   stream.handler().OnWritable();
   executor_.RunReady();
   std::vector<std::string> values;
