@@ -30,6 +30,19 @@ bool IsMember(const consensus::Membership& members, ReplicaId id) {
   return Contains(members.voters, id) || Contains(members.outgoing, id) || Contains(members.learners, id);
 }
 
+// What a core counts of messages that it could not use, under the names that each protocol gives it.
+std::uint64_t DroppedByCore(const consensus::Core& core) {
+  struct Counters final : consensus::Inspector {
+    void Number(std::string_view name, std::uint64_t value) override {
+      if (name == "malformed_messages" || name == "foreign_parameters") dropped += value;
+    }
+    void Text(std::string_view, std::string_view) override {}
+    std::uint64_t dropped = 0;
+  } counters;
+  core.Inspect(counters);
+  return counters.dropped;
+}
+
 struct Beginning {
   LogIndex log_start;                                       // the last entry that the log has released
   bool alone = false;                                       // there is nobody to ask for a snapshot
@@ -116,6 +129,7 @@ class GroupImpl final : public Group, private DriverListener, private SnapshotHo
       const SnapshotTraffic traffic = snapshots_->traffic();
       status.snapshot_bytes_sent = traffic.bytes_sent;
       status.snapshot_bytes_received = traffic.bytes_received;
+      status.snapshot_sending_ns = traffic.sending_ns;
     }
     return status;
   }
@@ -135,6 +149,7 @@ class GroupImpl final : public Group, private DriverListener, private SnapshotHo
     return best;
   }
   const consensus::Core& core() const override { return driver_.core(); }
+  std::uint64_t messages_dropped() const override { return messages_dropped_ + DroppedByCore(driver_.core()); }
 
   // ---- TransportListener: what the peers send
   void OnLinkUp(ReplicaId peer, LinkId link, Incarnation incarnation) override {
@@ -153,7 +168,10 @@ class GroupImpl final : public Group, private DriverListener, private SnapshotHo
   void OnLinkRefused(ReplicaId peer) override { driver_.Step(consensus::LinkRefused{peer}); }
   void OnFrame(ReplicaId peer, LinkId link, Bytes frame) override {
     std::optional<PeerMessage> message = DecodePeerMessage(options_.group, frame);
-    if (!message) return;  // another version or group; the transport has checked cluster and sender
+    if (!message) {  // another version or group; the transport has checked cluster and sender
+      ++messages_dropped_;
+      return;
+    }
     std::visit([&](auto& m) { OnMessage(peer, link, std::move(m)); }, *message);
   }
 
@@ -187,7 +205,7 @@ class GroupImpl final : public Group, private DriverListener, private SnapshotHo
     driver_.Step(consensus::Receive{peer, link, std::move(message.payload)});
   }
   void OnMessage(ReplicaId peer, LinkId, ForwardedProposal message) {
-    if (message.origin.replica != peer || peers_.IsRepeat(message.origin)) return;
+    if (!IsOwn(message.origin, peer) || peers_.IsRepeat(message.origin)) return;
     if (!Leads()) {
       Refuse(message.origin, consensus::FailureReason::kNotLeader);
       return;
@@ -205,18 +223,28 @@ class GroupImpl final : public Group, private DriverListener, private SnapshotHo
     driver_.Step(StampForwarded(message));
   }
   void OnMessage(ReplicaId peer, LinkId, ForwardedChange message) {
-    if (message.origin.replica != peer || peers_.IsRepeat(message.origin)) return;
+    if (!IsOwn(message.origin, peer) || peers_.IsRepeat(message.origin)) return;
     if (!Leads()) {
       Refuse(message.origin, consensus::FailureReason::kNotLeader);
       return;
     }
     driver_.Step(consensus::ChangeMembers{message.origin, std::move(message.target)});
   }
-  void OnMessage(ReplicaId, LinkId, const ProposalRefused& message) {
-    if (message.incarnation == incarnation_) RefusedAt(message.proposal, message.reason, message.no_space);
+  // Only whom it was sent to can be certain that it entered no log: on another's word it would be sent, and perhaps
+  // executed, twice.
+  void OnMessage(ReplicaId peer, LinkId, const ProposalRefused& message) {
+    if (message.incarnation != incarnation_) return;  // of a former life
+    if (proposals_.IsSentTo(message.proposal, peer)) {
+      RefusedAt(message.proposal, message.reason, message.no_space);
+    }
   }
   void OnMessage(ReplicaId peer, LinkId, const SnapshotFrame& message) {
-    if (snapshots_ != nullptr) snapshots_->OnFrame(peer, message.payload);
+    if (snapshots_ != nullptr && !snapshots_->OnFrame(peer, message.payload)) ++messages_dropped_;
+  }
+  bool IsOwn(const consensus::Origin& origin, ReplicaId peer) {
+    const bool own = origin.replica == peer;
+    if (!own) ++messages_dropped_;
+    return own;
   }
 
   // ---- DriverListener: what the core decided
@@ -484,6 +512,7 @@ class GroupImpl final : public Group, private DriverListener, private SnapshotHo
   std::optional<Transfer> transfer_;
   Dispatching dispatch_;
   LogIndex applied_seen_;
+  std::uint64_t messages_dropped_ = 0;
   Clockwork clockwork_;
   std::unique_ptr<Snapshots> snapshots_;
 };

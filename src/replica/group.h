@@ -103,6 +103,7 @@ struct GroupStatus {
   LogIndex log_first;                     // the oldest entry that this member can still send
   std::uint64_t snapshot_bytes_sent = 0;  // of all snapshots, since the start
   std::uint64_t snapshot_bytes_received = 0;
+  std::uint64_t snapshot_sending_ns = 0;  // SnapshotTraffic::sending_ns
   std::uint64_t snapshots_installed = 0;
 };
 
@@ -131,6 +132,9 @@ class Group : public env::TransportListener {
   // The voter that a leader had best hand over to: live, and the furthest. Empty unless this member leads.
   virtual std::optional<ReplicaId> Successor() const = 0;
   virtual const consensus::Core& core() const = 0;
+  // Of linked members, since the start: of another version or group, malformed, in another member's name, or (as the
+  // core says) of another configuration.
+  virtual std::uint64_t messages_dropped() const = 0;
 };
 
 }  // namespace quorate::replica

@@ -14,6 +14,7 @@
 #include "env/disk_testing.h"
 #include "env/memory_disk.h"
 #include "replica/group_testing.h"
+#include "replica/peer_message.h"
 #include "wal/log.h"
 
 namespace quorate::replica {
@@ -385,6 +386,57 @@ TEST_F(GroupTest, AFullDiskOfTheLeaderIsSaidToWhoeverAsks) {
   EXPECT_EQ(Put(Follower(), "x"), Fate::kNoSpace);
   Leader()->refuse.reset();
   EXPECT_EQ(Put(Follower(), "x"), Fate::kApplied);
+}
+
+TEST_F(GroupTest, WhatNoMemberSendsIsDroppedAndCountedAndDisturbsNobody) {
+  Begin(3);
+  Fill(5);
+  Member& leader = *Leader();
+  Member& sender = Follower();
+  const ReplicaId other(6 - leader.id().value - sender.id().value);
+  const Bytes proposal = EncodePeerMessage(GroupId(1), ForwardedProposal{{other, Incarnation(1), ProposalId(9)}, {}});
+  const std::vector<std::pair<std::string, Bytes>> cases{
+      {"nothing", Bytes()},
+      {"garbage", Bytes(std::string(500, '\x7f'))},
+      {"another version", Bytes(std::string("\2\1\1", 3))},
+      {"another kind", Bytes(std::string("\1\1\x63", 3))},
+      {"another group", EncodePeerMessage(GroupId(2), CoreMessage{Bytes(std::string("x"))})},
+      {"a core's message that is none", EncodePeerMessage(GroupId(1), CoreMessage{Bytes(std::string(40, '\xee'))})},
+      {"a core's message of no bytes", EncodePeerMessage(GroupId(1), CoreMessage{})},
+      {"a proposal that is cut off", Bytes(std::string("\1\1\2\x80", 4))},
+      {"a proposal in another's name", proposal},
+      {"a change in another's name",
+       EncodePeerMessage(GroupId(1),
+                         ForwardedChange{{other, Incarnation(1), ProposalId(9)}, {{ReplicaId(1)}, {}, {}}})},
+      {"a piece of no snapshot", EncodePeerMessage(GroupId(1), SnapshotFrame{Bytes(std::string("?"))})},
+  };
+  std::uint64_t dropped = leader.group().messages_dropped();
+  for (const auto& [what, frame] : cases) {
+    network_.Send(sender.id(), leader.id(), frame);
+    RunFor(2'000'000);
+    EXPECT_EQ(leader.group().messages_dropped(), dropped + 1) << what;
+    dropped = leader.group().messages_dropped();
+  }
+  EXPECT_TRUE(leader.leads());
+  Fill(5);
+  ExpectAllEqual();
+  EXPECT_EQ(leader.machine.state.size(), answered_);
+}
+
+TEST_F(GroupTest, ARefusalByAnotherThanWhomItWasSentToCountsForNothing) {
+  Begin(3);
+  Member& leader = *Leader();
+  Member& proposer = Follower();
+  const ReplicaId other(6 - leader.id().value - proposer.id().value);
+  std::optional<Fate> fate;
+  proposer.group().Propose("put once", 0, [&fate](const ProposeResult& result) { fate = result.fate; });
+  for (std::uint64_t id = 1; id <= 3; ++id) {
+    network_.Send(other, proposer.id(), EncodePeerMessage(GroupId(1), ProposalRefused{Incarnation(1), ProposalId(id)}));
+  }
+  RunUntil([&fate] { return fate.has_value(); });
+  EXPECT_EQ(fate, Fate::kApplied);
+  RunFor(kSecond);
+  EXPECT_EQ(leader.machine.state.size(), 1u) << "it was sent again, and executed twice";
 }
 
 TEST_F(GroupTest, ATransferIsAnsweredWhenTheOtherLeads) {

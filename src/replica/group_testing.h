@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
 #include <deque>
 #include <functional>
 #include <map>
@@ -141,15 +142,21 @@ class FakeSnapshots final : public Snapshots {
     if (!std::exchange(wanted, true)) AskAgain();
   }
   void OnLinkDown(ReplicaId) override {}
-  void OnFrame(ReplicaId from, const Bytes& payload) override {
-    if (payload.view() == "want") return Send(from);
-    FakeSnapshotFiles::File file = network_.sent.at(std::stoull(payload.ToString()));
-    if (!host_.WhyNot(file.meta.last, wanted).empty()) return;
+  bool OnFrame(ReplicaId from, const Bytes& payload) override {
+    if (payload.view() == "want") {
+      Send(from);
+      return true;
+    }
+    const auto sent = network_.sent.find(std::strtoull(payload.ToString().c_str(), nullptr, 10));
+    if (sent == network_.sent.end()) return false;
+    const FakeSnapshotFiles::File file = sent->second;
+    if (!host_.WhyNot(file.meta.last, wanted).empty()) return true;
     disk_.files[file.meta.last.value] = file;
     Later([this, from, meta = file.meta] {
       wanted = false;
       host_.OnArrived(from, meta);
     });
+    return true;
   }
   std::optional<consensus::SnapshotMeta> Find(LogIndex at_least) const override {
     const auto it = disk_.files.lower_bound(at_least.value);

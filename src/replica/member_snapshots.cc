@@ -50,9 +50,10 @@ class MemberSnapshots final : public Snapshots, private SnapshotSenderHost, priv
   void Send(ReplicaId to) override { sender_.Send(to, ballot_); }
   void Want() override { receiver_.Want(); }
   void OnLinkDown(ReplicaId peer) override { sender_.OnLinkDown(peer); }
-  void OnFrame(ReplicaId from, const Bytes& payload) override {
+  bool OnFrame(ReplicaId from, const Bytes& payload) override {
     std::optional<SnapshotMessage> message = DecodeSnapshotMessage(payload);
     if (message) std::visit([&](const auto& m) { OnMessage(from, m); }, *message);
+    return message.has_value();
   }
   std::optional<consensus::SnapshotMeta> Find(LogIndex at_least) const override {
     std::optional<consensus::SnapshotMeta> oldest;
@@ -82,7 +83,10 @@ class MemberSnapshots final : public Snapshots, private SnapshotSenderHost, priv
       at = at->second.last <= flushed && Remove(at->first) ? files_.erase(at) : std::next(at);
     }
   }
-  SnapshotTraffic traffic() const override { return {sender_.status().bytes_sent, received_bytes_}; }
+  SnapshotTraffic traffic() const override {
+    const SnapshotSenderStatus sender = sender_.status();
+    return {sender.bytes_sent, received_bytes_, sender.sending_ns};
+  }
   std::optional<SnapshotsUnderWay> under_way() const override { return sender_.under_way(); }
 
  private:
@@ -147,7 +151,7 @@ class MemberSnapshots final : public Snapshots, private SnapshotSenderHost, priv
     if (disk_.Exists(SnapshotPath(id))) Remove(id);
   }
   bool Remove(std::uint64_t id) {
-    Status removed = disk_.Remove(SnapshotPath(id));
+    Status removed = RemoveSnapshotFile(disk_, SnapshotPath(id));
     if (removed.ok()) removed = disk_.SyncDirectory(kSnapshotDirectory);
     if (!removed.ok()) LogWarn("a snapshot that is not needed any more stays: " + removed.message());
     return removed.ok();

@@ -63,6 +63,11 @@ bool Proposals::IsChange(ProposalId id) const {
   return it != sent_.end() && it->second.proposal.members.has_value();
 }
 
+bool Proposals::IsSentTo(ProposalId id, ReplicaId leader) const {
+  const auto it = sent_.find(id);
+  return it != sent_.end() && it->second.leader == leader;
+}
+
 void Proposals::FailAllSent(Fate fate) {
   absl::btree_map<ProposalId, Sent> lost;
   lost.swap(sent_);

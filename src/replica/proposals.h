@@ -50,7 +50,8 @@ class Proposals {
   void Refused(ProposalId id);
   void Fail(ProposalId id, Fate fate);
   bool IsChange(ProposalId id) const;  // of members
-  void FailAllSent(Fate fate);         // the leader they were sent to is gone
+  bool IsSentTo(ProposalId id, ReplicaId leader) const;
+  void FailAllSent(Fate fate);  // the leader they were sent to is gone
   void FailSentTo(ReplicaId leader, Fate fate);
   void Expire(std::uint64_t now_ns);
 

@@ -7,12 +7,15 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/log.h"
 
 namespace quorate::replica {
 namespace {
 
 constexpr std::string_view kWholeSuffix = ".snap";
 constexpr std::string_view kPartSuffix = ".part";
+constexpr std::string_view kGoneSuffix = ".gone";
+constexpr std::uint64_t kLargeBytes = 32 << 20;
 constexpr std::uint64_t kReadBytes = 256 << 10;
 constexpr std::uint64_t kHeaderReadBytes = 64 << 10;
 
@@ -149,10 +152,26 @@ Status PrepareSnapshotDirectory(env::Disk& disk) {
   const Result<std::vector<std::string>> names = disk.List(kSnapshotDirectory);
   if (!names.ok()) return names.status();
   for (const std::string& name : *names) {
-    if (!ParseName(name, kPartSuffix)) continue;
+    if (!ParseName(name, kPartSuffix) && !name.ends_with(kGoneSuffix)) continue;
     RETURN_IF_ERROR(disk.Remove(std::string(kSnapshotDirectory) + "/" + name));
   }
   return disk.SyncDirectory("");
+}
+
+Status RemoveSnapshotFile(env::Disk& disk, const std::string& path) {
+  std::uint64_t size = 0;
+  if (const Result<std::unique_ptr<env::File>> file = disk.Open(path); file.ok()) {
+    const Result<std::uint64_t> found = (*file)->Size();
+    if (found.ok()) size = *found;
+  }
+  if (size < kLargeBytes) return disk.Remove(path);
+  const std::string gone = path + std::string(kGoneSuffix);  // another one may get the name before the bytes are gone
+  RETURN_IF_ERROR(disk.Rename(path, gone));
+  disk.InBackground([&disk, gone] { return disk.Remove(gone); },
+                    [](const Status& removed) {
+                      if (!removed.ok()) LogWarn("a snapshot that is not needed any more stays: " + removed.message());
+                    });
+  return Status::Ok();
 }
 
 Status RemoveSnapshotsExcept(env::Disk& disk, std::uint64_t keep) {

@@ -1,6 +1,6 @@
 // Where a member keeps snapshots that it received: snapshots/<id>.snap below the data directory, whole and verified
-// under that name; <id>.part while one arrives. Called by the receiver, by Group and by server/. Blocking, small calls;
-// the thread rule is the disk's.
+// under that name; <id>.part while one arrives; <name>.gone while a large one goes. Called by the receiver, by Group
+// and by server/. Blocking, small calls; the thread rule is the disk's.
 #pragma once
 
 #include <cstdint>
@@ -24,10 +24,13 @@ std::string SnapshotPartPath(std::uint64_t id);
 
 // The ids of the whole ones, ascending; none when there is no directory.
 std::vector<std::uint64_t> ListSnapshots(const env::Disk& disk);
-// Makes the directory and removes what a crash left half received.
+// Makes the directory and removes what a crash left half received or half removed.
 Status PrepareSnapshotDirectory(env::Disk& disk);
 // Removes all whole ones but `keep` (0 = all).
 Status RemoveSnapshotsExcept(env::Disk& disk, std::uint64_t keep);
+// Removes a whole one or a part. A large file loses its name at once and its bytes in the background: the operating
+// system takes half a millisecond for each megabyte, which a loop does not have.
+Status RemoveSnapshotFile(env::Disk& disk, const std::string& path);
 Result<SnapshotHeader> ReadSnapshotHeader(env::Disk& disk, const std::string& path);
 
 // Loads snapshots/<id>.snap into `machine` (BeginInstall, Add, Finish), piece by piece on the executor, checking every

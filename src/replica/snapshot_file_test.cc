@@ -336,7 +336,22 @@ TEST_F(SnapshotDirectoryTest, ADamagedCutOrMissingFileIsNamed) {
   EXPECT_EQ(LoadIt(78).status().code(), StatusCode::kNotFound);
 }
 
+TEST_F(SnapshotDirectoryTest, ALargeFileLosesItsNameAtOnceAndItsBytesInTheBackground) {
+  const std::string part = SnapshotPartPath(7);
+  disk_.Install(part, std::string(33 << 20, 'x'));
+  ASSERT_TRUE(RemoveSnapshotFile(disk_, part).ok());
+  EXPECT_FALSE(disk_.Exists(part));
+  EXPECT_TRUE(disk_.Exists(part + ".gone"));
+  disk_.Install(part, "another");
+  loop_.RunFor(1'000'000'000);
+  EXPECT_TRUE(disk_.Exists(part)) << "one that came later went with it";
+  EXPECT_FALSE(disk_.Exists(part + ".gone"));
+  ASSERT_TRUE(RemoveSnapshotFile(disk_, part).ok());
+  EXPECT_FALSE(disk_.Exists(part));
+}
+
 TEST_F(SnapshotDirectoryTest, WhatACrashLeftHalfReceivedGoesAndWhatIsNotKeptToo) {
+  disk_.Install(SnapshotPath(4) + ".gone", "e");
   disk_.Install(SnapshotPath(5), "a");
   disk_.Install(SnapshotPath(0xabc), "b");
   disk_.Install(SnapshotPartPath(6), "c");
@@ -344,6 +359,7 @@ TEST_F(SnapshotDirectoryTest, WhatACrashLeftHalfReceivedGoesAndWhatIsNotKeptToo)
   ASSERT_TRUE(PrepareSnapshotDirectory(disk_).ok());
   EXPECT_EQ(ListSnapshots(disk_), (std::vector<std::uint64_t>{5, 0xabc}));
   EXPECT_FALSE(disk_.Exists(SnapshotPartPath(6)));
+  EXPECT_FALSE(disk_.Exists(SnapshotPath(4) + ".gone"));
   ASSERT_TRUE(RemoveSnapshotsExcept(disk_, 5).ok());
   EXPECT_EQ(ListSnapshots(disk_), (std::vector<std::uint64_t>{5}));
   EXPECT_TRUE(disk_.Exists("snapshots/notes.txt"));

@@ -13,7 +13,7 @@ namespace {
 constexpr std::uint64_t kTickNs = 200'000'000;
 
 Status RemoveIfThere(env::Disk& disk, const std::string& path) {
-  return disk.Exists(path) ? disk.Remove(path) : Status::Ok();
+  return disk.Exists(path) ? RemoveSnapshotFile(disk, path) : Status::Ok();
 }
 
 }  // namespace

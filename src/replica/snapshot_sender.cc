@@ -31,6 +31,7 @@ struct SnapshotSender::Transfer {
   bool wanted = false;
   bool pumping = false;  // a frame was sent in this turn of the loop
   bool accepted = false;
+  std::uint64_t accepted_at_ns = 0;  // the first time; 0 = not yet
   bool reading = false;
   std::uint64_t sent = 0;  // offset of the next frame
   std::uint64_t kept = 0;  // at the receiver
@@ -156,6 +157,7 @@ void SnapshotSender::OnMessage(ReplicaId from, const SnapshotAccept& message) {
   }
   if (message.offset > transfer->source->stream->reached()) return End(from, false);
   transfer->accepted = true;
+  if (transfer->accepted_at_ns == 0) transfer->accepted_at_ns = transfer->heard_at_ns;
   transfer->sent = message.offset;
   transfer->kept = message.offset;
   transfer->finished = false;
@@ -204,6 +206,7 @@ void SnapshotSender::End(ReplicaId to, bool delivered) {
   const std::unique_ptr<Transfer> transfer = std::move(found->second);
   transfers_.erase(found);
   --status_.sending;
+  status_.sending_ns += SendingNs(*transfer);
   ++(delivered ? status_.delivered : status_.failed);
   if (transfer->source != nullptr) {
     --transfer->source->users;
@@ -337,8 +340,14 @@ bool SnapshotSender::Throttled(const Transfer& transfer) const {
   return transfer.accepted && !transfer.finished && transfer.kept == transfer.sent;
 }
 
+std::uint64_t SnapshotSender::SendingNs(const Transfer& transfer) const {
+  return transfer.accepted_at_ns == 0 ? 0 : clock_.MonotonicNs() - transfer.accepted_at_ns;
+}
+
 SnapshotSenderStatus SnapshotSender::status() const {
-  return status_;
+  SnapshotSenderStatus status = status_;
+  for (const auto& [to, transfer] : transfers_) status.sending_ns += SendingNs(*transfer);
+  return status;
 }
 
 std::optional<SnapshotsUnderWay> SnapshotSender::under_way() const {

@@ -57,6 +57,7 @@ class SnapshotSenderHost {
 struct SnapshotSenderStatus {
   std::uint64_t sending = 0;     // members
   std::uint64_t bytes_sent = 0;  // in this life
+  std::uint64_t sending_ns = 0;  // of all transfers, each since its receiver began to take it
   std::uint64_t delivered = 0;
   std::uint64_t failed = 0;
 };
@@ -98,6 +99,7 @@ class SnapshotSender {
   void Pump(ReplicaId to);
   void SendEnd(ReplicaId to, Transfer* transfer);
   bool Throttled(const Transfer& transfer) const;
+  std::uint64_t SendingNs(const Transfer& transfer) const;
   bool TakeTokens(std::uint64_t bytes);
   void End(ReplicaId to, bool delivered);
   void DropOldSources();

@@ -242,6 +242,9 @@ TEST_F(SnapshotTransferTest, TheRateIsKept) {
     EXPECT_GE(bytes, 1'600'000u);
     EXPECT_LE(bytes, 2'400'000u);
   }
+  const SnapshotSenderStatus status = leader.sender.status();
+  const double seconds = static_cast<double>(status.sending_ns) / kSecond;
+  EXPECT_NEAR(static_cast<double>(status.bytes_sent) / seconds, 2'000'000, 400'000) << "by its own counters";
 }
 
 TEST_F(SnapshotTransferTest, ALowRateIsNoStallAndIsSharedByTwoReceivers) {

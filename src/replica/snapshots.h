@@ -45,6 +45,7 @@ class SnapshotHost {
 struct SnapshotTraffic {
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_received = 0;
+  std::uint64_t sending_ns = 0;  // of all transfers to members, each since its receiver began to take it
 };
 
 // Of what is being sent to other members: the least that a snapshot of it reaches, and the size of the largest.
@@ -62,7 +63,7 @@ class Snapshots {
   // Asks whoever leads for its state, again and again, until one arrives: the keyspace is lost, the log is good.
   virtual void Want() = 0;
   virtual void OnLinkDown(ReplicaId peer) = 0;
-  virtual void OnFrame(ReplicaId from, const Bytes& payload) = 0;
+  virtual bool OnFrame(ReplicaId from, const Bytes& payload) = 0;  // false: malformed
 
   // The oldest verified file with last >= `at_least`.
   virtual std::optional<consensus::SnapshotMeta> Find(LogIndex at_least) const = 0;
