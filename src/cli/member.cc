@@ -1,5 +1,6 @@
 // `quorate member`: who belongs to the cluster.
 #include <CLI/CLI.hpp>
+#include <array>
 #include <charconv>
 #include <cstdint>
 #include <cstdio>
@@ -112,14 +113,67 @@ int PrintDone(const MemberArguments& arguments, std::uint64_t id, const char* do
   return kExitGood;
 }
 
+// The server's words are etcd's, which clients know; what to do about it is said here.
+std::string_view Advice(const Status& status) {
+  struct Line {
+    std::string_view words;
+    std::string_view advice;
+  };
+  static constexpr std::array<Line, 7> kLines{{
+      {"Peer URLs already exists",
+       "A member has this peer address: see quorate member list. If that one has lost its disk: quorate member "
+       "replace."},
+      {"unhealthy cluster",
+       "A member cannot be reached, or those that are left would have no quorum: see quorate status. Start what is "
+       "down "
+       "first; if a member is lost for good, it is the one to remove or to replace."},
+      {"not enough started members",
+       "Members that were added have not been started yet: see quorate member list. Start or remove them first."},
+      {"member not found", "See quorate member list."},
+      {"in sync with leader", "It is still being taught: see quorate status, and try again when it has caught up."},
+      {"too many learner members", "Promote or remove the learner that there is: see quorate member list."},
+      {"request timed out",
+       "Is there a leader and a quorum? See quorate status. Without a quorum the members cannot change: start those "
+       "that "
+       "are down; if most are lost for good: quorate snapshot restore makes a new cluster."},
+  }};
+  for (const Line& line : kLines) {
+    if (status.message().find(line.words) != std::string_view::npos) return line.advice;
+  }
+  return {};
+}
+
+int FailMember(const std::string& command, const Status& status) {
+  const int exit = Fail(command, status);
+  if (const std::string_view advice = Advice(status); exit == kExitRefused && !advice.empty()) {
+    std::fprintf(stderr, "%.*s\n", static_cast<int>(advice.size()), advice.data());
+  }
+  return exit;
+}
+
+// Two members of one name could not be told apart on the command line.
+Status CheckNameIsFree(client::EtcdClient& client, const std::string& name) {
+  const Result<etcdserverpb::MemberListResponse> members = AskMembers(client);
+  if (!members.ok()) return members.status();
+  for (const etcdserverpb::Member& member : members->members()) {
+    if (member.name() != name) continue;
+    return Status::FailedPrecondition("a member is called " + name +
+                                      " already: choose another name, or put the new one in its place with quorate "
+                                      "member replace " +
+                                      name + " --peer HOST:PORT");
+  }
+  return Status::Ok();
+}
+
 int Add(const MemberArguments& arguments) {
   const Result<std::unique_ptr<client::EtcdClient>> client = MakeClient(arguments);
   if (!client.ok()) return FailToRun("member add", client.status().message());
+  if (const Status free = CheckNameIsFree(**client, arguments.name); !free.ok()) return FailMember("member add", free);
   etcdserverpb::MemberAddRequest request;
   request.add_peerurls(PeerUrl(arguments.peer));
   request.set_islearner(arguments.learner);
   const Result<etcdserverpb::MemberAddResponse> response = (*client)->MemberAdd(request);
-  if (!response.ok()) return Fail("member add", response.status());
+  if (!response.ok()) return FailMember("member add", response.status());
   return PrintAdded(arguments, *response, "added to");
 }
 
@@ -128,17 +182,17 @@ int Replace(const MemberArguments& given) {
   const Result<std::unique_ptr<client::EtcdClient>> client = MakeClient(arguments);
   if (!client.ok()) return FailToRun("member replace", client.status().message());
   const Result<std::uint64_t> old = FindMember(**client, arguments.target);
-  if (!old.ok()) return Fail("member replace", old.status());
+  if (!old.ok()) return FailMember("member replace", old.status());
   if (arguments.name.empty()) {
     const Result<std::string> name = NameOf(**client, *old);
-    if (!name.ok()) return Fail("member replace", name.status());
+    if (!name.ok()) return FailMember("member replace", name.status());
     arguments.name = *name;
   }
   quoratepb::MemberReplaceRequest request;
   request.set_old_id(*old);
   request.add_peer_urls(PeerUrl(arguments.peer));
   const Result<etcdserverpb::MemberAddResponse> response = (*client)->MemberReplace(request);
-  if (!response.ok()) return Fail("member replace", response.status());
+  if (!response.ok()) return FailMember("member replace", response.status());
   return PrintAdded(arguments, *response, ("takes the place of " + Hex(*old) + " in").c_str());
 }
 
@@ -146,11 +200,11 @@ int Remove(const MemberArguments& arguments) {
   const Result<std::unique_ptr<client::EtcdClient>> client = MakeClient(arguments);
   if (!client.ok()) return FailToRun("member remove", client.status().message());
   const Result<std::uint64_t> id = FindMember(**client, arguments.target);
-  if (!id.ok()) return Fail("member remove", id.status());
+  if (!id.ok()) return FailMember("member remove", id.status());
   etcdserverpb::MemberRemoveRequest request;
   request.set_id(*id);
   const Result<etcdserverpb::MemberRemoveResponse> response = (*client)->MemberRemove(request);
-  if (!response.ok()) return Fail("member remove", response.status());
+  if (!response.ok()) return FailMember("member remove", response.status());
   return PrintDone(arguments, *id, "removed from", response->header().cluster_id());
 }
 
@@ -158,12 +212,12 @@ int Update(const MemberArguments& arguments) {
   const Result<std::unique_ptr<client::EtcdClient>> client = MakeClient(arguments);
   if (!client.ok()) return FailToRun("member update", client.status().message());
   const Result<std::uint64_t> id = FindMember(**client, arguments.target);
-  if (!id.ok()) return Fail("member update", id.status());
+  if (!id.ok()) return FailMember("member update", id.status());
   etcdserverpb::MemberUpdateRequest request;
   request.set_id(*id);
   request.add_peerurls(PeerUrl(arguments.peer));
   const Result<etcdserverpb::MemberUpdateResponse> response = (*client)->MemberUpdate(request);
-  if (!response.ok()) return Fail("member update", response.status());
+  if (!response.ok()) return FailMember("member update", response.status());
   return PrintDone(arguments, *id, "updated in", response->header().cluster_id());
 }
 
@@ -171,11 +225,11 @@ int Promote(const MemberArguments& arguments) {
   const Result<std::unique_ptr<client::EtcdClient>> client = MakeClient(arguments);
   if (!client.ok()) return FailToRun("member promote", client.status().message());
   const Result<std::uint64_t> id = FindMember(**client, arguments.target);
-  if (!id.ok()) return Fail("member promote", id.status());
+  if (!id.ok()) return FailMember("member promote", id.status());
   etcdserverpb::MemberPromoteRequest request;
   request.set_id(*id);
   const Result<etcdserverpb::MemberPromoteResponse> response = (*client)->MemberPromote(request);
-  if (!response.ok()) return Fail("member promote", response.status());
+  if (!response.ok()) return FailMember("member promote", response.status());
   return PrintDone(arguments, *id, "promoted in", response->header().cluster_id());
 }
 
@@ -183,7 +237,7 @@ int List(const MemberArguments& arguments) {
   const Result<std::unique_ptr<client::EtcdClient>> client = MakeClient(arguments);
   if (!client.ok()) return FailToRun("member list", client.status().message());
   const Result<etcdserverpb::MemberListResponse> response = AskMembers(**client);
-  if (!response.ok()) return Fail("member list", response.status());
+  if (!response.ok()) return FailMember("member list", response.status());
   Table table({"ID", "STATUS", "NAME", "PEER", "CLIENT", "LEARNER"});
   for (const etcdserverpb::Member& member : response->members()) {
     const bool started = !member.name().empty();  // a member publishes its name when it starts for the first time

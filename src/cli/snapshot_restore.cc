@@ -121,15 +121,6 @@ std::optional<std::int64_t> ParseOffset(std::string_view text) {
 
 }  // namespace
 
-std::string FormatTime(std::int64_t wall_ns) {
-  const std::time_t seconds = wall_ns / kNsPerSecond;
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
-
 Result<std::int64_t> ParseTime(std::string_view text) {
   const Status wrong =
       Status::InvalidArgument("\"" + std::string(text) +

@@ -45,10 +45,13 @@ ReplicaId LeavingMember(const coord::CommandBody& body) {
 
 // Ids of downloads and of what the group sends to members come from the same maker.
 constexpr std::uint64_t kFirstDownload = std::uint64_t{1} << 32;
+// At once. Each pins an image of the keyspace, with what of it was not yet durable when it was opened.
+constexpr long kDownloadsMax = 8;
 
 class StreamDownload final : public coord::SnapshotDownload {
  public:
-  explicit StreamDownload(std::shared_ptr<replica::SnapshotStream> stream) : stream_(std::move(stream)) {}
+  StreamDownload(std::shared_ptr<replica::SnapshotStream> stream, std::shared_ptr<const bool> place)
+      : stream_(std::move(stream)), place_(std::move(place)) {}
   std::uint64_t size_estimate_bytes() const override { return stream_->size_estimate_bytes(); }
   void Next(std::function<void(Result<Piece>)> done) override {
     stream_->Read(at_, [this, done = std::move(done), alive = std::weak_ptr<const bool>(alive_)](
@@ -62,6 +65,7 @@ class StreamDownload final : public coord::SnapshotDownload {
 
  private:
   const std::shared_ptr<replica::SnapshotStream> stream_;
+  const std::shared_ptr<const bool> place_;  // counts as open while it is held
   std::uint64_t at_ = 0;
   std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
 };
@@ -290,7 +294,7 @@ void ClusterBackend::MoveLeader(const coord::RequestContext& context, ReplicaId 
 }
 
 void ClusterBackend::OfferSnapshots(replica::SnapshotMaker maker, const env::Clock& clock) {
-  downloads_ = {std::move(maker), &clock, kFirstDownload};
+  downloads_ = {std::move(maker), &clock, kFirstDownload, std::make_shared<const bool>(true)};
 }
 
 Result<std::unique_ptr<coord::SnapshotDownload>> ClusterBackend::OpenSnapshot() {
@@ -298,11 +302,16 @@ Result<std::unique_ptr<coord::SnapshotDownload>> ClusterBackend::OpenSnapshot() 
   if (group_.status().installing) {
     return Status::Unavailable("quorate: this member is loading a snapshot itself: ask another one");
   }
+  if (downloads_.open.use_count() > kDownloadsMax) {
+    return Status::ResourceExhausted("etcdserver: too many requests: " + std::to_string(kDownloadsMax) +
+                                     " snapshots are being saved from this member already; try again later");
+  }
   Result<std::shared_ptr<replica::SnapshotStream>> stream =
       replica::OpenSnapshotStream(downloads_.maker, downloads_.made++, group_.core().MetaAt(machine_.applied()),
                                   machine_, executor_, *downloads_.clock);
   if (!stream.ok()) return stream.status();
-  return std::unique_ptr<coord::SnapshotDownload>(std::make_unique<StreamDownload>(*std::move(stream)));
+  return std::unique_ptr<coord::SnapshotDownload>(
+      std::make_unique<StreamDownload>(*std::move(stream), downloads_.open));
 }
 
 }  // namespace quorate::server

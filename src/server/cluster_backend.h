@@ -47,6 +47,7 @@ class ClusterBackend final : public coord::Backend {
     replica::SnapshotMaker maker;
     const env::Clock* clock = nullptr;
     std::uint64_t made = 0;
+    std::shared_ptr<const bool> open;  // its holders besides this one are those that are being read
   };
 
   using Done = std::function<void(Result<coord::CommandOutcome>)>;

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace quorate::server {
 namespace {
@@ -16,19 +17,31 @@ class Exposition {
  public:
   void Gauge(std::string_view name, std::string_view help, double value) { Add(name, help, "gauge", value); }
   void Counter(std::string_view name, std::string_view help, double value) { Add(name, help, "counter", value); }
+  void Counters(std::string_view name, std::string_view help, std::string_view label,
+                const std::vector<std::pair<std::string_view, double>>& values) {
+    Head(name, help, "counter");
+    for (const auto& [which, value] : values) {
+      text_.append(name).append("{").append(label).append("=\"").append(which).append("\"}");
+      Value(value);
+    }
+  }
   std::string Take() { return std::move(text_); }
 
  private:
   void Add(std::string_view name, std::string_view help, std::string_view type, double value) {
+    Head(name, help, type);
+    text_.append(name);
+    Value(value);
+  }
+  void Head(std::string_view name, std::string_view help, std::string_view type) {
+    text_.append("# HELP ").append(name).append(" ").append(help);
+    text_.append("\n# TYPE ").append(name).append(" ").append(type).append("\n");
+  }
+  void Value(double value) {
     char number[32];
     const auto [end, error] = std::to_chars(number, number + sizeof number, value);
     static_cast<void>(error);
-    for (const std::string_view part :
-         {std::string_view("# HELP "), name, std::string_view(" "), help, std::string_view("\n# TYPE "), name,
-          std::string_view(" "), type, std::string_view("\n"), name, std::string_view(" "),
-          std::string_view(number, static_cast<std::size_t>(end - number)), std::string_view("\n")}) {
-      text_ += part;
-    }
+    text_.append(" ").append(number, static_cast<std::size_t>(end - number)).append("\n");
   }
   std::string text_;
 };
@@ -51,13 +64,16 @@ void AddGroup(const replica::GroupStatus& status, Exposition* out) {
              static_cast<double>(status.log_first.value));
   out->Counter("quorate_snapshot_sent_bytes_total", "of snapshots sent to other members",
                static_cast<double>(status.snapshot_bytes_sent));
+  out->Counter("quorate_snapshot_sending_seconds_total",
+               "of transfers of snapshots to other members, each since the member began to take it",
+               static_cast<double>(status.snapshot_sending_ns) / 1e9);
   out->Counter("quorate_snapshot_received_bytes_total", "of snapshots that other members sent",
                static_cast<double>(status.snapshot_bytes_received));
   out->Counter("quorate_snapshots_installed_total", "snapshots that took the place of the state",
                static_cast<double>(status.snapshots_installed));
 }
 
-void AddPeers(const env::TcpTransportCounters& counters, Exposition* out) {
+void AddPeers(const env::TcpTransportCounters& counters, std::uint64_t dropped, Exposition* out) {
   const auto counter = [out](const char* name, const char* help, std::uint64_t value) {
     out->Counter(name, help, static_cast<double>(value));
   };
@@ -69,6 +85,16 @@ void AddPeers(const env::TcpTransportCounters& counters, Exposition* out) {
   counter("quorate_peer_links_lost_total", "links to members that were up and ended", counters.links_lost);
   counter("quorate_peer_bad_messages_total", "connections closed for what came after the handshake",
           counters.bad_frames);
+  counter("quorate_peer_messages_dropped_total",
+          "messages of linked members that are malformed, or of another version, group or configuration", dropped);
+  counter("quorate_peer_refused_by_peers_total", "connections that another member refused", counters.rejected_by_peers);
+  std::vector<std::pair<std::string_view, double>> refused;
+  for (std::size_t reason = 1; reason < counters.rejected.size(); ++reason) {
+    refused.emplace_back(env::PeerRejectionName(static_cast<env::PeerRejection>(reason)),
+                         static_cast<double>(counters.rejected[reason]));
+  }
+  out->Counters("quorate_peer_refused_connections_total", "connections to the peer port that were refused", "reason",
+                refused);
 }
 
 void AddLog(const wal::LogStats& stats, Exposition* out) {
@@ -117,6 +143,8 @@ void AddListener(const net::ServerMetrics& metrics, Exposition* out) {
   out->Gauge("quorate_etcd_connections", "client connections open", static_cast<double>(metrics.connections_open));
   out->Gauge("quorate_etcd_calls", "calls open, streams included", static_cast<double>(metrics.calls_open));
   out->Counter("quorate_etcd_calls_total", "calls begun", static_cast<double>(metrics.calls_opened));
+  out->Gauge("quorate_etcd_output_bytes", "of answers that wait for their clients to take them, or are being made",
+             static_cast<double>(metrics.output_bytes));
   out->Counter("quorate_etcd_protocol_errors_total", "connections or calls ended for breaking the protocol",
                static_cast<double>(metrics.protocol_errors));
 }
@@ -141,7 +169,7 @@ void AddProcess(Exposition* out) {
 std::string RenderMetrics(const MetricsSources& sources) {
   Exposition exposition;
   AddGroup(sources.group.status(), &exposition);
-  AddPeers(sources.transport.counters(), &exposition);
+  AddPeers(sources.transport.counters(), sources.group.messages_dropped(), &exposition);
   AddLog(sources.log.stats(), &exposition);
   AddMachine(sources.machine, &exposition);
   AddKeyspace(sources.machine.stats(), &exposition);

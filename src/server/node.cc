@@ -25,6 +25,7 @@
 #include "server/admin.h"
 #include "server/cluster_backend.h"
 #include "server/data_directory.h"
+#include "server/descriptors.h"
 #include "server/feature_level.h"
 #include "server/front.h"
 #include "server/group_control.h"
@@ -52,7 +53,10 @@ constexpr std::uint64_t kProgressNs = 1'000'000'000;
 class Node {
  public:
   Node(ServeConfig config, NodeParts parts)
-      : config_(std::move(config)), parts_(std::move(parts)), reactor_(executor_.context()) {}
+      : config_(std::move(config)),
+        parts_(std::move(parts)),
+        descriptors_(PlanDescriptors(RaiseDescriptorLimit())),
+        reactor_(executor_.context()) {}
 
   Status Start() {
     Result<std::unique_ptr<env::PosixDisk>> disk = env::PosixDisk::Open(config_.data_dir, executor_);
@@ -65,8 +69,11 @@ class Node {
     RETURN_IF_ERROR(OpenLog());
     RETURN_IF_ERROR(directory_->LogOpened(log_->fresh()));
     RETURN_IF_ERROR(OpenTransport());
-    RETURN_IF_ERROR(Listen(config_.listen_etcd, "listen-etcd", &fronts_.etcd, &fronts_.etcd, &etcd_));
-    RETURN_IF_ERROR(Listen(config_.listen_admin, "listen-admin", &fronts_.admin, nullptr, &admin_listener_));
+    net::ServerLimits limits;
+    limits.max_connections = descriptors_.client_connections;
+    RETURN_IF_ERROR(Listen(config_.listen_etcd, "listen-etcd", limits, &fronts_.etcd, &fronts_.etcd, &etcd_));
+    limits.max_connections = descriptors_.admin_connections;
+    RETURN_IF_ERROR(Listen(config_.listen_admin, "listen-admin", limits, &fronts_.admin, nullptr, &admin_listener_));
     return StartGroup();
   }
 
@@ -77,6 +84,10 @@ class Node {
     });
     LogInfo("member " + config_.name + " is serving" + Where("etcd", config_.listen_etcd) +
             Where("admin", config_.listen_admin) + Where("peers", config_.listen_peer));
+    if (descriptors_.client_connections < net::ServerLimits{}.max_connections) {
+      LogInfo("at most " + std::to_string(descriptors_.client_connections) +
+              " client connections: the limit of open files (ulimit -n) allows no more");
+    }
     executor_.Run();
     if (!failure_.ok()) return failure_;
     LogInfo("stopping");
@@ -148,7 +159,13 @@ class Node {
         env::TcpTransport::Open(executor_, random_, std::move(options));
     if (!transport.ok()) return transport.status();
     transport_ = *std::move(transport);
+    if (parts_.wrap_transport) wrapped_transport_ = parts_.wrap_transport(*transport_, executor_);
     return SetPeers(config_.members);
+  }
+
+  env::Transport& links() {
+    if (wrapped_transport_) return *wrapped_transport_;
+    return *transport_;
   }
 
   Status SetPeers(const std::vector<Member>& members) {
@@ -228,6 +245,7 @@ class Node {
     rocks.directory = config_.data_dir + "/" + Keyspace::kDirectory;
     rocks.cache_bytes = config_.memory_bytes / kEngineCacheShare;
     rocks.env = parts_.keyspace_env;
+    rocks.open_files_max = descriptors_.keyspace_files;
     rocks.on_damage = [this](const Status& why) { Fail(keyspace_->MarkDamaged(why)); };
     Result<std::unique_ptr<store::RocksEngine>> engine = store::RocksEngine::Open(std::move(rocks), executor_);
     if (!engine.ok()) return engine.status();
@@ -304,7 +322,7 @@ class Node {
     };
     if (parts_.adjust_group) parts_.adjust_group(&options);
     Result<std::unique_ptr<replica::Group>> group =
-        replica::Group::Start(std::move(options), *log_, *transport_, executor_, clock_, *machine_);
+        replica::Group::Start(std::move(options), *log_, links(), executor_, clock_, *machine_);
     if (!group.ok()) return group.status();
     group_ = *std::move(group);
     control_ = std::make_unique<GroupControl>(*group_);
@@ -315,7 +333,7 @@ class Node {
     admin_ = std::make_unique<Admin>(MetricsSources{*group_, *transport_, *log_, *machine_}, etcd_, *frontend_);
     fronts_.etcd.Become(frontend_.get(), *frontend_);
     fronts_.admin.Become(nullptr, *admin_);
-    transport_->Start(group_.get());
+    links().Start(group_.get());
     return Status::Ok();
   }
 
@@ -340,10 +358,10 @@ class Node {
                          [this](const std::vector<Member>& members) { return directory_->SetMembers(members); }});
   }
 
-  Status Listen(const HostPort& at, const char* flag, net::HttpService* http, net::GrpcService* grpc,
-                std::unique_ptr<net::Listener>* out) {
+  Status Listen(const HostPort& at, const char* flag, const net::ServerLimits& limits, net::HttpService* http,
+                net::GrpcService* grpc, std::unique_ptr<net::Listener>* out) {
     if (at.port == 0) return Status::Ok();
-    *out = std::make_unique<net::Listener>(reactor_, net::ServerLimits{}, grpc, http);
+    *out = std::make_unique<net::Listener>(reactor_, limits, grpc, http);
     const Result<std::uint16_t> port = (*out)->Listen(at.host, at.port);
     return port.ok() ? Status::Ok() : InFlag(flag, port.status());
   }
@@ -354,6 +372,7 @@ class Node {
 
   ServeConfig config_;
   const NodeParts parts_;
+  const DescriptorPlan descriptors_;
   Status failure_;
   bool leaving_ = false;
   env::AsioExecutor executor_;
@@ -364,6 +383,7 @@ class Node {
   std::optional<DataDirectory> directory_;
   std::unique_ptr<wal::Log> log_;
   std::unique_ptr<env::TcpTransport> transport_;
+  std::unique_ptr<env::Transport> wrapped_transport_;  // the group's way to it, when there is one
   std::optional<Keyspace> keyspace_;
   std::unique_ptr<store::Engine> engine_;
   std::unique_ptr<coord::Machine> machine_;

@@ -16,6 +16,7 @@ class Env;
 namespace quorate::env {
 class Disk;
 class Executor;
+class Transport;
 }  // namespace quorate::env
 namespace quorate::wal {
 struct LogOptions;
@@ -32,6 +33,8 @@ namespace quorate::server {
 // Parts and amounts of a node that a program may choose; the server leaves all of them empty.
 struct NodeParts {
   std::function<std::unique_ptr<env::Disk>(std::unique_ptr<env::Disk> real, env::Executor&)> wrap_disk;
+  // Between the group and the peers' links; `real` outlives it.
+  std::function<std::unique_ptr<env::Transport>(env::Transport& real, env::Executor&)> wrap_transport;
   rocksdb::Env* keyspace_env = nullptr;  // outlives the node
   std::function<void(wal::LogOptions*)> adjust_log;
   std::function<void(coord::MachineOptions*)> adjust_machine;

@@ -1,6 +1,7 @@
 #include "server/quantities.h"
 
 #include <charconv>
+#include <ctime>
 #include <string>
 #include <utility>
 
@@ -44,6 +45,15 @@ Result<std::uint64_t> ParseDuration(std::string_view text) {
       Parse(text, kUnits, kSecondsMax, "a time like 90s, 45m, 24h or 7d, at most ten years");
   if (!seconds.ok()) return seconds;
   return *seconds * kNsPerSecond;
+}
+
+std::string FormatTime(std::int64_t wall_ns) {
+  const std::time_t seconds = wall_ns / static_cast<std::int64_t>(kNsPerSecond);
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
 }
 
 }  // namespace quorate::server

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "base/result.h"
@@ -12,5 +13,7 @@ namespace quorate::server {
 Result<std::uint64_t> ParseBytes(std::string_view text);
 // "90s", "45m", "24h", "7d", in nanoseconds: at most ten years.
 Result<std::uint64_t> ParseDuration(std::string_view text);
+// Nanoseconds since 1970 as "2026-11-25T01:02:03Z".
+std::string FormatTime(std::int64_t wall_ns);
 
 }  // namespace quorate::server

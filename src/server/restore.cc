@@ -17,6 +17,7 @@
 #include "replica/snapshot_directory.h"
 #include "replica/snapshot_file.h"
 #include "server/data_directory.h"
+#include "server/quantities.h"
 #include "server/replay_machine.h"
 #include "server/restore_rows.h"
 #include "wal/archive.h"
@@ -208,9 +209,10 @@ class Replay {
       RETURN_IF_ERROR(Range().status());  // goes on to the end, for the message
       return Outside("revision " + std::to_string(*options_.to_revision), base);
     }
-    if (options_.to_wall_ns && header_.created_wall_ns > *options_.to_wall_ns) {
-      return Status::OutOfRange(
-          "the snapshot was made later than the moment that was asked for: begin with an older one");
+    const std::int64_t base_wall_ns = header_.created_wall_ns;
+    if (options_.to_wall_ns && base_wall_ns > *options_.to_wall_ns) {
+      RETURN_IF_ERROR(Range().status());
+      return OutsideTime("the snapshot was made later than that: begin with an older one", base_wall_ns);
     }
     bool there = false;
     RETURN_IF_ERROR(log_.Read(header_.meta.last, [&](const consensus::Entry& entry) -> Result<bool> {
@@ -222,9 +224,9 @@ class Replay {
       return Outside("revision " + std::to_string(*options_.to_revision), base);
     }
     if (options_.to_wall_ns && !there) {
-      return Status::OutOfRange("the log ends before the moment that was asked for, at revision " +
-                                std::to_string(revision()) + " (--to-revision " + std::to_string(revision()) +
-                                " restores all of it)");
+      return OutsideTime(
+          "the log ends before that (--to-revision " + std::to_string(revision()) + " restores all of it)",
+          base_wall_ns);
     }
     return Old();
   }
@@ -278,6 +280,13 @@ class Replay {
   Status Outside(const std::string& wanted, Revision base) const {
     return Status::OutOfRange(wanted + " is not there: from here, revisions " + std::to_string(base) + " to " +
                               std::to_string(revision()) + " can be restored, the log has " + log_.Text());
+  }
+  // Of a base without a snapshot (0) the log's first moment is not known here.
+  Status OutsideTime(const std::string& why, std::int64_t base_wall_ns) const {
+    const std::string from = base_wall_ns == 0 ? "the log's beginning" : FormatTime(base_wall_ns);
+    return Status::OutOfRange(FormatTime(*options_.to_wall_ns) + " is not there: " + why +
+                              ". From here, moments from " + from + " to " + FormatTime(header_.created_wall_ns) +
+                              " can be restored, the log has " + log_.Text());
   }
 
   const RestoreOptions& options_;

@@ -1,5 +1,6 @@
 #include "store/engine_rocksdb/rocks_engine.h"
 
+#include <rocksdb/db.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -60,6 +61,28 @@ INSTANTIATE_TEST_SUITE_P(Engines, EngineContract, testing::Values(kRocks),
                          [](const auto& param_info) { return std::string(param_info.param.name); });
 INSTANTIATE_TEST_SUITE_P(Engines, InstallContract, testing::Values(kRocks),
                          [](const auto& param_info) { return std::string(param_info.param.name); });
+
+TEST(RocksEngineFormat, AKeyspaceOfANewerFormatIsNamedAndNotCalledDamage) {
+  const TemporaryDirectory directory;
+  env::QueueExecutor executor;
+  OpenIn(directory.keyspace(), executor).reset();
+  {
+    rocksdb::DB* opened = nullptr;
+    ASSERT_TRUE(rocksdb::DB::Open({}, directory.keyspace() + "/db", &opened).ok());
+    const std::unique_ptr<rocksdb::DB> db(opened);
+    const std::string key = std::string(17, '\0') + "quorate keyspace";  // docs/disk-format.md
+    std::string format;
+    ASSERT_TRUE(db->Get({}, key, &format).ok());
+    ASSERT_EQ(format, std::string(1, '\1'));
+    ASSERT_TRUE(db->Put({}, key, std::string(1, '\x9')).ok());
+    ASSERT_TRUE(db->Flush({}).ok());
+  }
+  RocksOptions options;
+  options.directory = directory.keyspace();
+  const Status status = RocksEngine::Open(std::move(options), executor).status();
+  EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition) << status.message();
+  EXPECT_NE(status.message().find("start this member with the build that wrote it"), std::string::npos);
+}
 
 // ---- kill -9 while batches go down
 

@@ -128,7 +128,8 @@ Status RocksFiles::CheckFormat() {
   if (status.IsNotFound()) return Ingest({File{{{key, Bytes(std::string(1, kFormat))}}, {}}});
   RETURN_IF_ERROR(FromRocks(status));
   if (format.size() == 1 && format[0] == kFormat) return {};
-  return Status::FailedPrecondition(directory_ + " is of a newer format: a newer version of this program wrote it");
+  return Status::FailedPrecondition(
+      directory_ + " is of a newer format: start this member with the build that wrote it, or a newer one");
 }
 
 Result<std::string> RocksFiles::WriteFile(const File& file) {
