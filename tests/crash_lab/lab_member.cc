@@ -19,6 +19,7 @@
 #include "coord/machine.h"
 #include "cut_disk.h"
 #include "cut_file_system.h"
+#include "faulty_transport.h"
 #include "replica/group.h"
 #include "server/config.h"
 #include "server/node.h"
@@ -50,10 +51,16 @@ Address Decode(const std::string& text) {
           static_cast<std::uint16_t>(std::stoi(text.substr(second + 1)))};
 }
 
-server::NodeParts MakeParts(PowerCut& cut, rocksdb::Env* env) {
+server::NodeParts MakeParts(PowerCut& cut, rocksdb::Env* env, const server::ServeConfig& config) {
   server::NodeParts parts;
   parts.wrap_disk = [&cut](std::unique_ptr<env::Disk> real, env::Executor& executor) -> std::unique_ptr<env::Disk> {
     return std::make_unique<CutDisk>(std::move(real), executor, cut);
+  };
+  parts.wrap_transport = [&config](env::Transport& real, env::Executor& executor) -> std::unique_ptr<env::Transport> {
+    const bool unordered = config.protocol != consensus::Protocol::kZab;
+    const std::uint64_t seed = config.self.value ^ static_cast<std::uint64_t>(::getpid());
+    return std::make_unique<FaultyTransport>(real, executor, unordered, seed,
+                                             MapNetworkFaults(config.data_dir + ".network"));
   };
   parts.keyspace_env = env;
   parts.adjust_log = [](wal::LogOptions* options) { options->segment_bytes = kSegmentBytes; };
@@ -126,6 +133,17 @@ std::optional<CutNote> LabMember::note() const {
   return std::nullopt;
 }
 
+std::string ProtocolOfMembers() {
+  const char* const protocol = std::getenv("QUORATE_PROTOCOL");
+  return protocol == nullptr ? "raft" : protocol;
+}
+
+NetworkFaults LabMember::network_faults() const {
+  NetworkFaults faults;
+  std::ifstream(root_ + ".network", std::ios::binary).read(reinterpret_cast<char*>(&faults), sizeof faults);
+  return faults;
+}
+
 int RunLabMember(const std::vector<std::string>& arguments) {
   CHECK(arguments.size() > 6) << "too few arguments";
   const std::string& root = arguments[0];
@@ -137,7 +155,7 @@ int RunLabMember(const std::vector<std::string>& arguments) {
   server::ServeFlags flags;
   flags.name = all[index].name;
   flags.data_dir = root;
-  if (const char* protocol = std::getenv("QUORATE_PROTOCOL")) flags.protocol = protocol;
+  flags.protocol = ProtocolOfMembers();
   flags.listen_etcd = LocalPort(all[index].etcd);
   for (const Address& address : all) {
     flags.initial_cluster += (flags.initial_cluster.empty() ? "" : ",") + address.name + "=" + LocalPort(address.peer);
@@ -149,7 +167,7 @@ int RunLabMember(const std::vector<std::string>& arguments) {
   }
   PowerCut cut(root, root + ".shadow", std::move(plan));
   const std::unique_ptr<rocksdb::Env> env = MakeCutEnv(cut);
-  const Status ended = server::RunNode(*config, MakeParts(cut, env.get()));
+  const Status ended = server::RunNode(*config, MakeParts(cut, env.get(), *config));
   if (ended.ok()) return 0;
   std::fprintf(stderr, "crash_lab: %s\n", ended.message().c_str());
   return 2;

@@ -1,5 +1,5 @@
 // LabMember: one member's process, as the laboratory's parent sees it. RunLabMember: the process itself: the shipped
-// server::RunNode on a CutDisk. Thread rule: the parent's main thread.
+// server::RunNode on a CutDisk and a FaultyTransport. Thread rule: the parent's main thread.
 #pragma once
 
 #include <sys/types.h>
@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "faulty_transport.h"
 #include "power_cut.h"
 
 namespace quorate::crash_lab {
@@ -41,6 +42,7 @@ class LabMember {
   void Kill();  // now, without a power cut
   bool running() const { return pid_ > 0; }
   std::optional<CutNote> note() const;         // of its last death; empty: it did not die by a cut
+  NetworkFaults network_faults() const;        // of all its lives
   int exit_status() const { return status_; }  // as waitpid gives it
   const Address& address() const { return all_[index_]; }
   std::string Endpoint() const { return "127.0.0.1:" + std::to_string(address().etcd); }
@@ -53,6 +55,9 @@ class LabMember {
   pid_t pid_ = 0;
   int status_ = 0;
 };
+
+// What the members run: QUORATE_PROTOCOL.
+std::string ProtocolOfMembers();
 
 // argv after "member": root, index, point (or -), nth, seed, lying or honest, then name=peer port=etcd port of all.
 int RunLabMember(const std::vector<std::string>& arguments);

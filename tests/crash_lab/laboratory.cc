@@ -253,7 +253,26 @@ std::string Laboratory::End() {
   for (const auto& [point, kills] : kills_) {
     if (kills == 0) wrong += "nobody was killed at " + point + "\n";
   }
+  const NetworkFaults faults = Faults();
+  const bool fifo = ProtocolOfMembers() == "zab";
+  if (faults.delayed == 0 || faults.resets == 0 || (!fifo && (faults.lost == 0 || faults.doubled == 0))) {
+    wrong += "the network had none of one kind of faults\n";
+  }
   return wrong;
+}
+
+NetworkFaults Laboratory::Faults() const {
+  NetworkFaults all;
+  for (const auto& member : members_) {
+    const NetworkFaults its = member->network_faults();
+    all.frames += its.frames;
+    all.delayed += its.delayed;
+    all.lost += its.lost;
+    all.doubled += its.doubled;
+    all.resets += its.resets;
+    all.frames_cut_off += its.frames_cut_off;
+  }
+  return all;
 }
 
 void Laboratory::PrintReport(std::uint64_t acknowledged) const {
@@ -268,6 +287,11 @@ void Laboratory::PrintReport(std::uint64_t acknowledged) const {
       killed_, turns_, static_cast<unsigned long long>(options_.seed),
       static_cast<unsigned long long>(unsynced_writes_), static_cast<unsigned long long>(names_undone_),
       static_cast<unsigned long long>(names_open_), static_cast<unsigned long long>(acknowledged));
+  const NetworkFaults faults = Faults();
+  std::printf("of %llu frames %llu delayed, %llu lost, %llu doubled; %llu links reset with %llu frames under way\n",
+              static_cast<unsigned long long>(faults.frames), static_cast<unsigned long long>(faults.delayed),
+              static_cast<unsigned long long>(faults.lost), static_cast<unsigned long long>(faults.doubled),
+              static_cast<unsigned long long>(faults.resets), static_cast<unsigned long long>(faults.frames_cut_off));
 }
 
 // A slow machine may miss a rare point for a while: it gets as many kills again to come to it.

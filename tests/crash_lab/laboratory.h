@@ -3,7 +3,8 @@
 //
 // A turn is of one member: it dies at several points one life after the other (several of them while it catches up or
 // installs a snapshot), then lives without a plan until it has what the others have, and all three must have the same
-// hash. In every fifth turn all three lose power together. Thread rule: the main thread.
+// hash. In every fifth turn all three lose power together. Their network is bad all the while (faulty_transport.h).
+// Thread rule: the main thread.
 #pragma once
 
 #include <cstdint>
@@ -45,6 +46,7 @@ class Laboratory {
   std::string WaitUntilEqual();
   std::string WaitForBytes(std::uint64_t bytes);
   std::string End();
+  NetworkFaults Faults() const;
   void PrintReport(std::uint64_t acknowledged) const;
   std::string Unexpected(const LabMember& member, const std::string& what) const;
 
