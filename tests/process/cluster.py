@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import socket
@@ -114,6 +115,7 @@ class Member:
         self.process = None
         self.proxy = None
         self.binary = QUORATE
+        self.open_files_max = None  # None: as many as the test itself
 
     @property
     def advertised(self):
@@ -127,7 +129,9 @@ class Member:
         if self.proxy:
             command += ["--listen-peer", self.peer]
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            limit = self.open_files_max
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=limit and (
+                lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))))
         return self
 
     def kill(self, how=signal.SIGKILL):

@@ -84,7 +84,27 @@ def another_clusters_directory_is_refused():
         member.kill(signal.SIGTERM)
         shutil.rmtree(member.data_dir / "wal")
         shutil.copytree(lone.data_dir / "wal", member.data_dir / "wal")
-        refused(member, "cluster")
+        refused(member, "cluster", "use another data directory")
+
+
+def a_whole_directory_of_another_cluster_is_refused_by_the_members_it_calls():
+    with Cluster(3) as cluster, Cluster(3, start=False) as other:
+        other.flags = ["--cluster-token", "other"]
+        for member in other.members:
+            member.peer = next(same.peer for same in cluster.members if same.name == member.name)
+        stranger, member = other.members[2], cluster.members[2]
+        cluster.etcdctl("put", "a", "b")
+        member.kill(signal.SIGTERM)
+        stranger.start()  # with the addresses of the first cluster, and another token
+        wait_for("its directory to be made", (stranger.data_dir / "wal/identity").exists)
+        stranger.kill(signal.SIGTERM)
+        shutil.rmtree(member.data_dir)
+        shutil.copytree(stranger.data_dir, member.data_dir)
+        member.start()
+        wait_for("it to be told", lambda: "refuses this node (wrong_cluster)" in member.log_text() or "belongs to cluster" in member.log_text())
+        wait_for("the others to say why", lambda: any("--cluster-token" in one.log_text() for one in cluster.members))
+        cluster.etcdctl("put", "c", "d", endpoints=",".join(m.etcd for m in cluster.members[:2]))
+        assert not is_healthy(member), "it took part"
 
 
 def another_protocols_directory_is_refused():
@@ -143,6 +163,15 @@ def a_newer_format_is_named_and_not_called_damage():
             text = refused(member, name, "newer")
             assert "damaged" not in text, text
             path.write_bytes(keep)
+        path = segments(member)[0]
+        keep = path.read_bytes()
+        header = keep[:8] + b"\x63" + keep[9:60]
+        path.write_bytes(header + crc32c(header) + keep[64:])
+        text = refused(member, path.name, "start it with the newer build")
+        assert "damaged" not in text, text
+        path.write_bytes(keep)
+        member.start()
+        cluster.wait_healthy()
 
 
 def a_missing_segment_identity_or_member_list_is_refused():
@@ -215,6 +244,7 @@ if __name__ == "__main__":
          a_flipped_bit_in_the_middle_of_the_log_is_refused_with_file_and_offset,
          another_members_directory_is_refused,
          another_clusters_directory_is_refused,
+         a_whole_directory_of_another_cluster_is_refused_by_the_members_it_calls,
          another_protocols_directory_is_refused,
          a_member_of_another_protocol_is_refused_by_its_peers,
          a_newer_format_is_named_and_not_called_damage,

@@ -181,12 +181,13 @@ def what_cannot_be_done_says_why():
         assert f"run quorate member add {stranger.name} --peer {stranger.peer} first" in stranger.log_text(), stranger.log_text()
         before = cluster.listed()
 
-        def refused(text, *arguments):
+        def refused(text, *arguments, advice=""):
             done = cluster.member(*arguments)
-            assert done.returncode == 1 and text in done.stderr, (arguments, done.stderr)
+            assert done.returncode == 1 and text in done.stderr and advice in done.stderr, (arguments, done.stderr)
 
-        refused("Peer URLs already exists", "add", "n9", "--peer", cluster.members[0].peer)
-        refused("member not found", "remove", "1234")
+        refused("Peer URLs already exists", "add", "n9", "--peer", cluster.members[0].peer, advice="quorate member replace")
+        refused("a member is called n2 already", "add", "n2", "--peer", "127.0.0.1:9", advice="quorate member replace n2")
+        refused("member not found", "remove", "1234", advice="quorate member list")
         refused("no member is called nobody", "remove", "nobody")
         refused("can only promote a learner member", "promote", "n1")
         refused("given member URLs are invalid", "add", "n9", "--peer", "nowhere")
@@ -194,9 +195,13 @@ def what_cannot_be_done_says_why():
         joiner = cluster.new_member()
         assert cluster.member("add", joiner.name, "--peer", joiner.peer, "--learner").returncode == 0
         refused("Peer URLs already exists", "add", joiner.name, "--peer", joiner.peer)
-        refused("too many learner members", "add", "n9", "--peer", "127.0.0.1:9", "--learner")
+        refused("too many learner members", "add", "n9", "--peer", "127.0.0.1:9", "--learner", advice="Promote or remove")
         learner = next(json.loads(line) for line in cluster.member("list", "--json").stdout.splitlines() if json.loads(line)["learner"])
-        refused("in sync with leader", "promote", learner["id"])
+        refused("in sync with leader", "promote", learner["id"], advice="still being taught")
+        assert cluster.member("remove", learner["id"]).returncode == 0
+        refused("member not found", "remove", learner["id"], advice="quorate member list")
+        joiner = cluster.new_member()
+        assert cluster.member("add", joiner.name, "--peer", joiner.peer, "--learner").returncode == 0
         cluster.start_joiner(joiner)
         cluster.members.append(joiner)
         wait_for("the learner to have started", lambda: joiner.name in cluster.listed())
@@ -212,10 +217,13 @@ def without_a_quorum_nothing_is_removed():
         others = [m for m in cluster.members if m is not leader]
         others[0].kill()
         # Two are left of three: a working one may not go.
-        wait_for("the loss to be noticed", lambda: "unhealthy cluster" in cluster.member("remove", others[1].name, endpoints=leader.etcd).stderr)
+        words = wait_for("the loss to be noticed", lambda: next(
+            (said for said in [cluster.member("remove", others[1].name, endpoints=leader.etcd).stderr] if "unhealthy cluster" in said), None))
+        assert "Start what is down first" in words, words
         others[1].kill()
-        done = cluster.member("remove", others[0].name, "--timeout", "8", endpoints=leader.etcd)
+        done = cluster.member("remove", others[0].name, "--timeout", "20", endpoints=leader.etcd)
         assert done.returncode != 0, "removed without a quorum"
+        assert "Without a quorum the members cannot change" in done.stderr, done.stderr
         for member in others:
             member.start()
         cluster.wait_healthy()

@@ -9,6 +9,7 @@ import threading
 import time
 
 from cluster import PATIENCE_SECONDS, QUORATE, Cluster, run, wait_for
+from damage_test import crc32c
 
 BUMP = 1_000_000_000
 
@@ -105,10 +106,13 @@ def what_is_no_whole_snapshot_is_refused_and_nothing_is_left():
         content = good.read_bytes()
         flipped = bytearray(content)
         flipped[len(flipped) // 2] ^= 8
-        newer = bytearray(content)
-        newer[4] = 9
+        length = int.from_bytes(content[8:12], "little")
+        header = content[:4] + b"\x09" + content[5:length - 4]
+        newer = header + crc32c(header) + content[length:]
+        checksum = content[:-1] + bytes([content[-1] ^ 1])
         cases = {"cut": (content[: len(content) // 2], "cut off at offset"), "empty": (b"", "empty"),
-                 "flipped": (bytes(flipped), "damaged at offset"), "newer": (bytes(newer), "damaged at offset 0"),
+                 "flipped": (bytes(flipped), "damaged at offset"), "newer": (newer, "use the build that wrote it, or a newer one"),
+                 "checksum": (checksum, "the SHA-256 there is not that of what stands before it"),
                  "text": (b"hello, this is a text", "not a snapshot"), "longer": (content + b"x", "behind the end")}
         for name, (bytes_, words) in cases.items():
             file = cluster.directory / f"{name}.snap"
@@ -159,7 +163,10 @@ def a_kept_log_is_replayed_to_a_revision_and_to_a_moment():
         too_far = quorate("snapshot", "restore", file, *goal, "--to-revision", end + 5, "--data-dir", old.directory / "x", status=2)
         assert f"{base} to {end}" in too_far.stderr, too_far.stderr
         too_late = quorate("snapshot", "restore", file, *goal, "--to-time", "2090-01-01T00:00:00Z", "--data-dir", old.directory / "x", status=2)
-        assert "ends before" in too_late.stderr, too_late.stderr
+        assert "ends before" in too_late.stderr and "can be restored" in too_late.stderr, too_late.stderr
+        assert moment.strftime("%Y-%m-%d") in too_late.stderr, too_late.stderr
+        long_ago = quorate("snapshot", "restore", file, *goal, "--to-time", "2020-01-01T00:00:00Z", "--data-dir", old.directory / "x", status=2)
+        assert "begin with an older one" in long_ago.stderr and moment.strftime("%Y-%m-%d") in long_ago.stderr, long_ago.stderr
         mixed = quorate("snapshot", "restore", foreign, *goal, "--to-revision", end, "--data-dir", old.directory / "x", status=2)
         assert "different clusters" in mixed.stderr, mixed.stderr
         assert not (old.directory / "x").exists()
