@@ -234,9 +234,11 @@ class GroupImpl final : public Group, private DriverListener, private SnapshotHo
   // executed, twice.
   void OnMessage(ReplicaId peer, LinkId, const ProposalRefused& message) {
     if (message.incarnation != incarnation_) return;  // of a former life
-    if (proposals_.IsSentTo(message.proposal, peer)) {
-      RefusedAt(message.proposal, message.reason, message.no_space);
+    if (proposals_.IsSentToAnother(message.proposal, peer)) {
+      ++messages_dropped_;
+      return;
     }
+    RefusedAt(message.proposal, message.reason, message.no_space);
   }
   void OnMessage(ReplicaId peer, LinkId, const SnapshotFrame& message) {
     if (snapshots_ != nullptr && !snapshots_->OnFrame(peer, message.payload)) ++messages_dropped_;

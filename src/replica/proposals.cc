@@ -63,9 +63,9 @@ bool Proposals::IsChange(ProposalId id) const {
   return it != sent_.end() && it->second.proposal.members.has_value();
 }
 
-bool Proposals::IsSentTo(ProposalId id, ReplicaId leader) const {
+bool Proposals::IsSentToAnother(ProposalId id, ReplicaId than) const {
   const auto it = sent_.find(id);
-  return it != sent_.end() && it->second.leader == leader;
+  return it != sent_.end() && it->second.leader != than;
 }
 
 void Proposals::FailAllSent(Fate fate) {

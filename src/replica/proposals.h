@@ -50,7 +50,7 @@ class Proposals {
   void Refused(ProposalId id);
   void Fail(ProposalId id, Fate fate);
   bool IsChange(ProposalId id) const;  // of members
-  bool IsSentTo(ProposalId id, ReplicaId leader) const;
+  bool IsSentToAnother(ProposalId id, ReplicaId than) const;
   void FailAllSent(Fate fate);  // the leader they were sent to is gone
   void FailSentTo(ReplicaId leader, Fate fate);
   void Expire(std::uint64_t now_ns);

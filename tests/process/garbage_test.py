@@ -238,6 +238,7 @@ class Caller:
 
 def a_caller_who_is_not_who_belongs_here_is_refused_with_the_reason():
     with Cluster(3) as cluster:
+        cluster.etcdctl("put", "before", "callers")
         target, sender = cluster.members[0], cluster.members[2]
         sender.kill()
         caller = Caller(cluster, target, sender)
