@@ -298,10 +298,10 @@ Leadership Node::CurrentLeadership() const {
   if (const auto* leader = std::get_if<Leader>(&role_)) {
     now.role = Role::kLeader;
     now.established = !leader->transfer;
-  } else if (!IsSelfVoter()) {
-    now.role = Role::kLearner;
+  } else if (std::holds_alternative<Candidate>(role_)) {
+    now.role = Role::kCandidate;
   } else {
-    now.role = std::holds_alternative<Candidate>(role_) ? Role::kCandidate : Role::kFollower;
+    now.role = IsSelfVoter() ? Role::kFollower : Role::kLearner;
   }
   return now;
 }
@@ -318,7 +318,7 @@ std::optional<Ticks> Node::NextDeadline() const {
       if (peer.wait_ticks() > 0) ticks = std::min(ticks, peer.wait_ticks());
     }
     if (leader->transfer) ticks = std::min(ticks, left(options_.election_ticks, leader->transfer->elapsed_ticks));
-  } else if (IsSelfVoter()) {
+  } else if (MayCampaign()) {
     if (!IsOnlyVoter()) ticks = left(timer_.timeout, timer_.elapsed);
     if (IsOnlyVoter() && std::holds_alternative<Follower>(role_)) ticks = 1;
     if (timer_.early) ticks = std::min(ticks, std::max<std::uint64_t>(*timer_.early, 1));

@@ -39,7 +39,8 @@
 //  7. Only entries of the leader's own term are committed by counting; older ones are committed with them
 //  (paper 5.4.2).
 //  8. A leader begins a configuration only when the one before it, and an entry of its own term, are committed; a
-//  leader that is no voter of its configuration leads only until that is committed (paper 6).
+//  leader that is no voter of its configuration leads only until that is committed (paper 6), and campaigns only until
+//  then (thesis 4.2.2).
 //  9. Nothing that a snapshot covers is in memory, and the members as of the log's start are known (paper 7).
 #pragma once
 
@@ -141,6 +142,7 @@ class Node final : public Core {
   bool MayQuiesce() const;
   const Membership& members() const { return configurations_.latest(); }
   bool IsSelfVoter() const { return IsVoter(members(), options_.self); }
+  bool MayCampaign() const;
   bool IsOnlyVoter() const;
 
   // ---- node_election.cc

@@ -15,8 +15,16 @@ void Node::ResetElectionTimer() {
   timer_.early.reset();
 }
 
+// A voter, or one that is none any more once the newest configuration is committed (thesis 4.2.2): it alone may hold
+// that entry, and then nobody without it gets the votes that the former voters must give, this one's among them.
+bool Node::MayCampaign() const {
+  const LogIndex latest = configurations_.latest_index();
+  if (IsSelfVoter() || latest <= hard_.commit) return IsSelfVoter();
+  return IsVoter(configurations_.At(latest.Prev()), options_.self);
+}
+
 void Node::TickElection() {
-  if (!IsSelfVoter()) {
+  if (!MayCampaign()) {
     ++timer_.elapsed;  // it is asked for its vote by who knows of its promotion before it does (ClingsToLeader)
     return;
   }
@@ -40,7 +48,7 @@ void Node::TickElection() {
 // deposed at most once, for afterwards it is not the leader. The jitter, up to a heartbeat interval, keeps the
 // survivors from splitting the vote.
 void Node::ConsiderEarlyElection(ReplicaId refused) {
-  if (options_.lease_reads || !IsSelfVoter() || !std::holds_alternative<Follower>(role_)) return;
+  if (options_.lease_reads || !MayCampaign() || !std::holds_alternative<Follower>(role_)) return;
   if (KnownLeader() != refused || timer_.early_used == hard_.term || timer_.early) return;
   timer_.early = Jitter(options_.heartbeat_ticks);
 }

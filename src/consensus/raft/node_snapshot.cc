@@ -41,6 +41,8 @@ void Node::On(SnapshotReceived event) {
   if (!IsWellFormed(meta.members) || meta.members.voters.empty()) return;
   if (!log_.Matches(meta.last, Term(meta.ballot.number))) return Install(std::move(event.meta));
   CommitUpto(meta.last);
+  // It may have said that this member is a voter no more.
+  if (std::holds_alternative<Candidate>(role_) && !MayCampaign()) BecomeFollower(hard_.term, std::nullopt);
   if (auto* follower = std::get_if<Follower>(&role_)) follower->verified = std::max(follower->verified, meta.last);
 }
 

@@ -29,7 +29,7 @@ void Node::CheckState() const {
   CHECK(log_.snapshot_last() <= hard_.commit && log_.snapshot_last() <= delivery_.emitted);
   if (const auto* candidate = std::get_if<Candidate>(&role_)) {
     // 5
-    CHECK(IsSelfVoter());
+    CHECK(MayCampaign());
     CHECK(candidate->pre || hard_.vote == options_.self);
     CHECK(candidate->pre || !candidate->answers.contains(options_.self) || candidate->own_vote <= writes_.persisted());
   } else if (const auto* leader = std::get_if<Leader>(&role_)) {

@@ -31,11 +31,12 @@ std::vector<Entry> MakeLog(const std::vector<std::uint64_t>& terms) {
 class Subject {
  public:
   explicit Subject(std::uint64_t members, std::uint64_t term = 0, std::vector<std::uint64_t> log_terms = {},
-                   ReplicaId vote = ReplicaId(), std::uint64_t seed = 1) {
+                   ReplicaId vote = ReplicaId(), std::uint64_t seed = 1, bool lease_reads = false) {
     options_.self = ReplicaId(1);
     options_.election_ticks = kElectionTicks;
     options_.heartbeat_ticks = kHeartbeatTicks;
     options_.seed = seed;
+    options_.lease_reads = lease_reads;
     for (std::uint64_t id = 1; id <= members; ++id) options_.initial.voters.push_back(ReplicaId(id));
     Recovered recovered;
     if (term > 0) {
@@ -670,6 +671,33 @@ TEST(RaftPaper6, ALeaderThatIsNotInTheNewConfigurationStepsDownOnceThatIsCommitt
   EXPECT_TRUE(node.Sent<VoteRequest>().empty()) << "a removed member campaigns no more";
 }
 
+// Thesis 4.2.2: it may be the only one that has the entry which removes it; then nobody else gets its vote.
+TEST(RaftPaper6, WhoIsRemovedByAnEntryThatIsNotCommittedStillCampaigns) {
+  Subject node(2);
+  node.Elect();
+  node.Persist();
+  node.Acknowledge(2, 1);
+  node.Change(Ids({2}));
+  node.Persist();
+  node.Acknowledge(2, 2);
+  node.Persist();
+  ASSERT_EQ(node.members(), (Membership{Ids({2}), {}, {}}));
+  node.Restart();
+  node.Forget();
+  node.Hear(2, 1, AskVote(2, 1));
+  node.Tick(2 * kElectionTicks);
+  ASSERT_EQ(node.role(), Role::kCandidate);
+  node.Hear(2, 2, VoteReply{true, true});
+  node.Persist();
+  node.Hear(2, 2, VoteReply{false, true});
+  ASSERT_EQ(node.role(), Role::kLeader);
+  node.Acknowledge(2, 4);
+  EXPECT_EQ(node.role(), Role::kLearner) << "committed: it leads and campaigns no more";
+  node.Forget();
+  node.Tick(5 * kElectionTicks);
+  EXPECT_TRUE(node.Sent<VoteRequest>().empty());
+}
+
 TEST(RaftPaper6, AnAcknowledgementOfARemovedMemberDoesNotCount) {
   Subject node(3);
   node.Elect();
@@ -821,6 +849,20 @@ TEST(RaftPaper8, AnAnswerToAnEarlierRoundDoesNotConfirmALaterRead) {
   node.Step(ReadBarrier{ReadId(2)});
   node.Hear(2, 1, HeartbeatReply{first, LogIndex(1), LogIndex(1), LogIndex(1)});
   EXPECT_THAT(node.reads(), testing::ElementsAre(testing::Pair(ReadId(1), LogIndex(1))));
+}
+
+// Raft offers no lease here: with lease reads on, a round is asked for all the same, whatever any clock says.
+TEST(RaftPaper8, LeaseReadsTakeARoundToo) {
+  Subject node(3, 0, {}, ReplicaId(), 1, true);
+  node.Elect();
+  node.Persist();
+  node.Acknowledge(2, 1);
+  node.Tick(kHeartbeatTicks);
+  node.Hear(2, node.term(), HeartbeatReply{ReadRound(0), LogIndex(1), LogIndex(1), LogIndex(1)});
+  node.Forget();
+  node.Step(ReadBarrier{ReadId(1)});
+  EXPECT_TRUE(node.reads().empty());
+  EXPECT_EQ(node.Sent<Heartbeat>().size(), 2u);
 }
 
 TEST(RaftPaper8, AProposalOnANodeThatDoesNotLeadIsCertainlyNotAppended) {
