@@ -105,7 +105,8 @@ void Node::ExtendLease(Leader& leader) {
     return found == leader.peers.end() ? ReadRound() : found->second.lent();
   };
   const ReadRound agreed = own_.quorums.AgreedByPhase2<ReadRound>(configurations_.Of(learner_.chosen().Next()), lent);
-  const std::uint64_t length = own_.options.election_ticks - (own_.options.election_ticks + 3) / 4;
+  // What is lent may be a tick shorter than it says: an acceptor's next tick may come at once.
+  const std::uint64_t length = 3 * (own_.options.election_ticks - 1) / 4;
   while (!leader.lease.rounds.empty() && leader.lease.rounds.front().first <= agreed) {
     leader.lease.until_ticks = leader.lease.rounds.front().second + length;
     leader.lease.rounds.pop_front();
