@@ -156,6 +156,7 @@ struct Packet {
   ReplicaId from;
   ReplicaId to;
   Bytes payload;
+  LinkId link;
 };
 
 class Table final : public Inspector {
@@ -174,7 +175,7 @@ class Table final : public Inspector {
 
 class Script {
  public:
-  explicit Script(const Dialect& dialect) : dialect_(dialect) {}
+  explicit Script(const Dialect& dialect) : dialect_(dialect), fifo_(dialect.protocol == Protocol::kZab) {}
 
   // Executes one command line and gives its output.
   std::string Run(const std::string& line) {
@@ -208,10 +209,20 @@ class Script {
     return machines_[id];
   }
 
+  // Each pair has one link at a time; one that comes back is another.
+  LinkId LinkOf(ReplicaId a, ReplicaId b) {
+    return LinkId(links_.try_emplace({std::min(a, b), std::max(a, b)}, 1).first->second);
+  }
+  void LinkUpBetween(ReplicaId a, ReplicaId b) {
+    StepAt(a, LinkUp{b, LinkOf(a, b), At(b).incarnation});
+    StepAt(b, LinkUp{a, LinkOf(a, b), At(a).incarnation});
+  }
+
   void Nodes(Words& words) {
     std::uint64_t count = 0;
     words >> count;
     machines_.clear();
+    links_.clear();
     wire_.clear();
     reads_.clear();
     options_ = Options();
@@ -242,7 +253,7 @@ class Script {
     for (auto& [id, machine] : machines_) Boot(id, machine);
     for (auto& [id, machine] : machines_) {
       for (auto& [peer, other] : machines_) {
-        if (peer != id) machine.core->Step(LinkUp{peer, LinkId(1), other.incarnation});
+        if (peer != id) machine.core->Step(LinkUp{peer, LinkOf(id, peer), other.incarnation});
       }
     }
     TakeAll();
@@ -400,7 +411,7 @@ class Script {
     for (const Packet& packet : moving) {
       if (!At(packet.to).core) continue;
       PrintDetail(Show(packet.to) + " hears " + Show(packet.from) + ": " + dialect_.message(packet.payload));
-      StepAt(packet.to, Receive{packet.from, LinkId(1), packet.payload});
+      StepAt(packet.to, Receive{packet.from, packet.link, packet.payload});
     }
     return !moving.empty();
   }
@@ -439,16 +450,20 @@ class Script {
     std::erase_if(wire_, [&](const Packet& p) { return (p.from == a && p.to == b) || (p.from == b && p.to == a); });
     cut_.insert({a, b});
     cut_.insert({b, a});
-    StepAt(a, LinkDown{b, LinkId(1)});
-    StepAt(b, LinkDown{a, LinkId(1)});
+    StepAt(a, LinkDown{b, LinkOf(a, b)});
+    StepAt(b, LinkDown{a, LinkOf(a, b)});
   }
   void Join(Words& words) {
     const ReplicaId a = TakeReplica(words);
     const ReplicaId b = TakeReplica(words);
     cut_.erase({a, b});
     cut_.erase({b, a});
-    StepAt(a, LinkUp{b, LinkId(1), At(b).incarnation});
-    StepAt(b, LinkUp{a, LinkId(1), At(a).incarnation});
+    NewLink(a, b);
+    LinkUpBetween(a, b);
+  }
+  void NewLink(ReplicaId a, ReplicaId b) {
+    LinkOf(a, b);
+    ++links_[{std::min(a, b), std::max(a, b)}];
   }
   void Refused(Words& words) {
     const ReplicaId id = TakeReplica(words);
@@ -464,9 +479,9 @@ class Script {
     machine.core.reset();
     machine.writes.clear();
     machine.held.clear();
-    std::erase_if(wire_, [id](const Packet& packet) { return packet.to == id; });
+    std::erase_if(wire_, [&](const Packet& packet) { return packet.to == id || (fifo_ && packet.from == id); });
     for (auto& [peer, other] : machines_) {
-      if (other.core) StepAt(peer, LinkDown{id, LinkId(1)});
+      if (other.core) StepAt(peer, LinkDown{id, LinkOf(id, peer)});
     }
   }
   void Restart(Words& words) {
@@ -474,8 +489,8 @@ class Script {
     Boot(id, At(id));
     for (auto& [peer, other] : machines_) {
       if (peer == id || !other.core || cut_.contains({id, peer})) continue;
-      StepAt(peer, LinkUp{id, LinkId(1), At(id).incarnation});
-      StepAt(id, LinkUp{peer, LinkId(1), other.incarnation});
+      NewLink(id, peer);
+      LinkUpBetween(peer, id);
     }
     TakeAll();
   }
@@ -521,7 +536,19 @@ class Script {
     }
   }
   void PutOnWire(ReplicaId from, const Outbound& out) {
-    if (!cut_.contains({from, out.to})) wire_.push_back({from, out.to, out.payload});
+    const LinkId link = LinkOf(from, out.to);
+    if (out.link && out.link != link) {  // what was held for a former one
+      return PrintDetail(Show(from) + " drops for " + Show(out.to) + ": " + dialect_.message(out.payload));
+    }
+    if (!cut_.contains({from, out.to})) wire_.push_back({from, out.to, out.payload, link});
+  }
+  // The batch that it waits for: where links keep the order, also for what those before it wait for.
+  PersistSeq WaitsFor(const Machine& machine, const Outbound& out) const {
+    PersistSeq after = out.after;
+    for (const Outbound& before : machine.held) {
+      if (fifo_ && before.to == out.to) after = std::max(after, before.after);
+    }
+    return after;
   }
   void Take(ReplicaId id, Machine& machine) {
     const Ready ready = machine.core->TakeReady();
@@ -536,7 +563,8 @@ class Script {
       PrintDetail(who + "writes " + Show(*ready.write, dialect_));
       machine.writes.push_back(*ready.write);
     }
-    for (const Outbound& out : ready.outbound) {
+    for (Outbound out : ready.outbound) {
+      out.after = WaitsFor(machine, out);
       const bool held = out.after > machine.persisted;
       PrintDetail(who + "to " + Show(out.to) + ": " + dialect_.message(out.payload) +
                   (held ? " (after " + Show(out.after) + ")" : std::string()));
@@ -602,11 +630,13 @@ class Script {
       {"quiesce", [this](Words& w) { AskQuiesce(w); }},
   };
   const Dialect dialect_;
+  const bool fifo_;  // Traits::needs_fifo_links
   std::string out_;
   bool quiet_ = false;
   Options options_;
   std::map<ReplicaId, Machine> machines_;
   std::deque<Packet> wire_;
+  std::map<std::pair<ReplicaId, ReplicaId>, std::uint64_t> links_;  // the number of each pair's present one
   std::set<std::pair<ReplicaId, ReplicaId>> cut_;
   std::set<std::pair<ReplicaId, ReplicaId>> shipments_;  // asked for, from and to
   std::uint64_t joiners_ = 0;
