@@ -15,6 +15,8 @@ constexpr std::uint8_t kMessageVersion = 1;
 constexpr std::uint8_t kHardStateVersion = 1;
 constexpr std::size_t kEntrySizeMin = 8;  // length, version and the smallest fields
 constexpr std::size_t kRunSizeMin = 2;
+// Of epochs and election rounds: the next one must still be a number.
+constexpr std::uint64_t kNumberMax = std::numeric_limits<std::uint64_t>::max() / 2;
 
 // The byte that names a body on the wire is its place in the variant plus one; the order of the variant is part of the
 // format.
@@ -162,12 +164,12 @@ void Get(Reader& r, const Bytes&, Notification* m) {
   m->round = r.GetVarint();
   m->vote = GetVote(r);
   m->config = GetZxid(r);
+  if (m->round > kNumberMax) r.Fail();
 }
 void Get(Reader& r, const Bytes&, CEpoch* m) {
   m->accepted.number = r.GetVarint();
   m->accepted.owner = r.GetId<ReplicaId>();
-  // The next epoch must still be a number.
-  if (m->accepted.number >= std::numeric_limits<std::uint64_t>::max() / 2) r.Fail();
+  if (m->accepted.number > kNumberMax) r.Fail();
 }
 void Get(Reader& r, const Bytes&, NewEpoch* m) {
   m->secured = r.GetBool();
@@ -259,7 +261,7 @@ const std::vector<Entry>* EntriesOf(const Body& body) {
 bool FitsItsEpoch(const Message& message) {
   const bool outside =
       std::holds_alternative<Notification>(message.body) || std::holds_alternative<CEpoch>(message.body);
-  if (outside != !message.epoch) return false;
+  if (outside != !message.epoch || message.epoch.value > kNumberMax) return false;
   if (std::holds_alternative<Notification>(message.body) != !message.session) return false;
   const std::vector<Entry>* entries = EntriesOf(message.body);
   if (entries == nullptr || entries->empty()) return true;

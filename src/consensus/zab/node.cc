@@ -179,7 +179,7 @@ void Node::On(const LinkDown& event) {
 void Node::On(const LinkRefused& event) {
   peers_.refused.insert(event.peer);
   auto* following = std::get_if<Following>(&role_);
-  if (following == nullptr) return;
+  if (following == nullptr || options_.lease_reads) return;
   // A refused connection says that the leader's process is gone, long before the timeout does. One attempt an epoch
   // must do; a live leader is not deposed by it, for the others still follow it and this member joins them again.
   const Epoch epoch(hard_.accepted.number);

@@ -189,6 +189,7 @@ class Node final : public Core {
   void AppendOwn(EntryKind kind, Origin origin, Bytes payload);
   void MaybeCommit();
   void AdvanceCommit(Leading& leading, LogIndex commit);
+  bool TakesProposals(ReplicaId replica) const;
   LogIndex StreamEnd(const Leading& leading, ReplicaId to, const Session& session) const;
   bool WantsEntries(const Leading& leading, ReplicaId to, const Session& session) const;
   bool OwesWord(const Leading& leading, ReplicaId to, const Session& session) const;

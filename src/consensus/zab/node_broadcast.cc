@@ -80,10 +80,16 @@ void Node::AdvanceCommit(Leading& leading, LogIndex commit) {
   Settle(leading);
 }
 
+// A voter; and who is no member any more once the newest configuration is committed, so that it hears of that.
+bool Node::TakesProposals(ReplicaId replica) const {
+  const std::vector<ReplicaId> all = AllReplicas(members());
+  return IsVoter(members(), replica) || !std::binary_search(all.begin(), all.end(), replica);
+}
+
 // The last entry that may be sent now. The initial history goes to everyone: NEWLEADER commits it.
 LogIndex Node::StreamEnd(const Leading& leading, ReplicaId to, const Session& session) const {
   if (QUORATE_BUG(zab_propose_skips_syncing) && session.stage == Stage::kSynced) return session.next.Prev();
-  return IsVoter(members(), to) ? log_.last() : std::max(hard_.commit, leading.history_end);
+  return TakesProposals(to) ? log_.last() : std::max(hard_.commit, leading.history_end);
 }
 
 bool Node::WantsEntries(const Leading& leading, ReplicaId to, const Session& session) const {
@@ -163,7 +169,7 @@ void Node::SendEntries(Leading& leading, ReplicaId to, Session& session) {
   if (session.syncing()) return SendToFollower(leading, to, session, Diff{after, std::move(entries)});
   const bool active = session.stage == Stage::kActive;
   if (active) session.commit_told = std::min(hard_.commit, end);
-  if (IsVoter(members(), to)) {
+  if (TakesProposals(to)) {
     const LogIndex commit = active ? session.commit_told : LogIndex();
     return SendToFollower(leading, to, session, Propose{after, commit, std::move(entries)});
   }

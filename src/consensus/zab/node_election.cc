@@ -96,12 +96,14 @@ void Node::Lead() {
 }
 
 // Whoever was removed must not hold up the others, and whoever knows an older configuration must not miss them: so a
-// vote counts if both who gives it and whom it is for take part as this member knows it, or if its sender knows better.
+// vote counts if who gives it takes part as this member knows it, or knows better. Whom it is for is not asked: others
+// may not know yet that he is removed, and vote for him; two that could not agree on him would never elect anybody. One
+// that is removed and yet the freshest leads only until he finds that out; one that is not the freshest is nobody's
+// vote.
 bool Node::MayVoteWith(ReplicaId from, const Notification& heard) const {
   if (heard.config > ConfigZxid() || members().voters.empty()) return true;
   const std::vector<ReplicaId> all = AllReplicas(members());
-  if (!std::binary_search(all.begin(), all.end(), from)) return false;
-  return !heard.vote.leader || IsVoter(members(), heard.vote.leader) || !MayLead();
+  return std::binary_search(all.begin(), all.end(), from);
 }
 
 void Node::Handle(ReplicaId from, const Notification& heard) {

@@ -1,9 +1,13 @@
 // Random schedules: three to five nodes on FIFO links that are cut, stall and come back, with crashes at every batch
 // and slow disks, while logs are released, snapshots travel, and voters and learners come and go. After every step the
-// nodes' own invariants hold, no epoch has two leaders, all members decide the same sequence, and each says of every
-// snapshot the members that this sequence gives.
+// nodes' own invariants hold, no epoch has two leaders, and each says of every snapshot the members that the decided
+// sequence gives. The properties of the paper's section 3 hold: total order and agreement (all decide one sequence),
+// integrity (what is decided was proposed, and is decided once), local primary order (within an epoch, in the order of
+// the proposals), global primary order (epochs never fall along the sequence), primary integrity (whoever may broadcast
+// has all that anybody has delivered of earlier epochs).
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <optional>
@@ -41,14 +45,15 @@ struct Shipped {
 
 using Pair = std::pair<ReplicaId, ReplicaId>;
 
-// Where a core's log starts.
+// Where a core's log starts, and how far it is committed.
 class LogStart final : public Inspector {
  public:
   void Number(std::string_view name, std::uint64_t value) override {
     if (name == "snapshot_index") index = LogIndex(value);
+    if (name == "commit") commit = LogIndex(value);
   }
   void Text(std::string_view, std::string_view) override {}
-  LogIndex index;
+  LogIndex index, commit;
 };
 
 class Chaos {
@@ -204,6 +209,11 @@ class Chaos {
       if (ready.leadership->role == Role::kLeader) {
         const auto [it, fresh] = leader_of_.emplace(ready.leadership->ballot.number, id);
         EXPECT_EQ(it->second, id) << "two leaders in epoch " << it->first;
+        LogStart log;
+        member.core->Inspect(log);
+        if (ready.leadership->established) {
+          EXPECT_GE(log.commit.value, DeliveredBefore(ready.leadership->ballot)) << "leads without what was delivered";
+        }
       }
     }
     for (const auto& [read, index] : ready.reads) {
@@ -302,10 +312,35 @@ class Chaos {
       ASSERT_EQ(agreed_[entry.index.value - 1], entry) << "members decided differently";
     } else {
       ASSERT_EQ(entry.index.value, agreed_.size() + 1);
+      CheckOrder(entry);
       changes_ += entry.kind == EntryKind::kMembership ? 1 : 0;
       agreed_.push_back(entry);
     }
     member.decided = entry.index;
+  }
+
+  // How many entries of epochs before this one anybody has delivered.
+  std::size_t DeliveredBefore(const Ballot& epoch) const {
+    const auto first = std::lower_bound(agreed_.begin(), agreed_.end(), epoch,
+                                        [](const Entry& entry, const Ballot& b) { return entry.ballot < b; });
+    return static_cast<std::size_t>(first - agreed_.begin());
+  }
+
+  // Integrity, and both primary orders, for what nobody has decided before. Proposals are numbered in real time.
+  void CheckOrder(const Entry& entry) {
+    const std::uint64_t epoch = entry.ballot.number;
+    if (!agreed_.empty()) {
+      ASSERT_GE(epoch, agreed_.back().ballot.number) << "entry " << entry.index.value << " is of an earlier epoch";
+    }
+    if (entry.kind != EntryKind::kCommand) return;
+    const std::uint64_t proposal = entry.origin.proposal.value;
+    ASSERT_EQ(entry.payload, Bytes(std::to_string(proposal))) << "decided, but never proposed";
+    ASSERT_LE(proposal, proposals_);
+    ASSERT_TRUE(delivered_.insert(proposal).second) << "proposal " << proposal << " is decided twice";
+    if (epoch == last_command_.first) {
+      ASSERT_GT(proposal, last_command_.second) << "before what was proposed earlier";
+    }
+    last_command_ = {epoch, proposal};
   }
 
   void Persist(ReplicaId id) {
@@ -403,6 +438,8 @@ class Chaos {
   Weather weather_;
   bool calm_ = false;
   std::vector<Entry> agreed_;
+  std::set<std::uint64_t> delivered_;                       // proposals
+  std::pair<std::uint64_t, std::uint64_t> last_command_{};  // its epoch and proposal
   std::map<std::uint64_t, ReplicaId> leader_of_;
   std::map<ReadId, LogIndex> read_floor_;
   std::uint64_t proposals_ = 0, reads_ = 0, last_link_ = 0;
