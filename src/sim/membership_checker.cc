@@ -39,6 +39,11 @@ bool HasMajority(const std::vector<ReplicaId>& voters, ReplicaId candidate,
   return static_cast<std::size_t>(votes) > voters.size() / 2;
 }
 
+bool IsLegal(const consensus::Membership& before, const consensus::Membership& after) {
+  if (before.outgoing.empty()) return after.voters == before.voters || after.outgoing == before.voters;
+  return after.voters == before.voters && after.outgoing.empty();
+}
+
 // What a leader found accepted and had to propose again, although another change came before it.
 bool IsVoid(const consensus::Membership& before, const consensus::Membership& after) {
   if (before.outgoing.empty()) return !after.outgoing.empty() && after.outgoing != before.voters;
@@ -66,25 +71,8 @@ Verdict MembershipChecker::OnDecided(const consensus::Entry& entry) {
     if (Contains(before.voters, voter) || Contains(before.learners, voter)) continue;
     return Violation{"membership", step + ": " + std::to_string(voter.value) + " was no learner before it votes"};
   }
-  const bool legal = IsLegal(before, members_);
-  // The one entry that changes the voters also ends the change.
-  if (rule_ == VoterChange::kBothQuorums) members_.outgoing.clear();
-  if (legal) return std::nullopt;
-  return Violation{"membership",
-                   step + (rule_ != VoterChange::kBothQuorums ? ": not through a joint configuration of both"
-                                                              : ": not the former voters at its side")};
-}
-
-bool MembershipChecker::IsLegal(const consensus::Membership& before, const consensus::Membership& after) const {
-  switch (rule_) {
-    case VoterChange::kJoint:
-    case VoterChange::kAlphaWindow:
-      return before.outgoing.empty() ? after.voters == before.voters || after.outgoing == before.voters
-                                     : after.voters == before.voters && after.outgoing.empty();
-    case VoterChange::kBothQuorums:
-      return after.outgoing.empty() || after.outgoing == before.voters;
-  }
-  return false;
+  if (IsLegal(before, members_)) return std::nullopt;
+  return Violation{"membership", step + ": not through a joint configuration of both"};
 }
 
 Verdict MembershipChecker::OnElected(ReplicaId candidate, const consensus::Leadership& leadership,

@@ -1,9 +1,9 @@
 // MembershipChecker: follows the decided changes of the members.
 //
 // Checked: a new voter was a learner before (it must have caught up before it votes; Raft thesis 4.2.1); voters change
-// in the steps of the protocol (sim/protocols.h): Raft's through a joint configuration of both (paper, section 6),
-// those of Paxos and Zab by one entry. Of Raft besides: who leads a term was voted for by a majority of its voters, of
-// both halves when it is joint. Reported as `membership`. Owned by Monitor. Thread rule: one thread.
+// through an entry of both configurations and one that ends the change (sim/protocols.h: of Paxos some are void). Of
+// Raft besides: who leads a term was voted for by a majority of its voters, of both halves when it is joint. Reported
+// as `membership`. Owned by Monitor. Thread rule: one thread.
 #pragma once
 
 #include <functional>
@@ -27,8 +27,6 @@ class MembershipChecker {
   const consensus::Membership& members() const { return members_; }  // as of the newest decided change
 
  private:
-  bool IsLegal(const consensus::Membership& before, const consensus::Membership& after) const;
-
   VoterChange rule_;
   consensus::Membership members_;
 };

@@ -86,14 +86,5 @@ TEST_F(MembershipCheckerTest, PaxosChangesVotersByTwoEntriesOfWhichOneThatDoesNo
   EXPECT_TRUE(Violated({Ids({2, 3}), {}, {}}));
 }
 
-TEST_F(MembershipCheckerTest, ZabChangesVotersByOneEntryThatMayNameTheFormerOnes) {
-  checker_ = MembershipChecker(VoterChange::kBothQuorums, {Ids({1, 2, 3}), {}, {}});
-  EXPECT_FALSE(Violated({Ids({1, 2, 3}), {}, Ids({4})}));
-  EXPECT_FALSE(Violated({Ids({2, 3, 4}), Ids({1, 2, 3}), {}}));
-  EXPECT_EQ(checker_.members(), (Membership{Ids({2, 3, 4}), {}, {}}));
-  EXPECT_FALSE(Violated({Ids({2, 3}), {}, {}}));
-  EXPECT_TRUE(Violated({Ids({2, 3}), Ids({2, 4}), {}}));
-}
-
 }  // namespace
 }  // namespace quorate::sim

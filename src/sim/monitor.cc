@@ -63,7 +63,6 @@ void Monitor::OnSent(ReplicaId from, ReplicaId to, const Bytes& frame) {
 }
 
 void Monitor::OnLeadership(ReplicaId member, const consensus::Leadership& leadership) {
-  if (!leadership.established && !RulesOf(protocol_).elected_leads_its_ballot) return;
   Report(one_leader_.OnLeadership(member, leadership));
 }
 

@@ -12,13 +12,11 @@ using consensus::Protocol;
 ProtocolRules RulesOf(Protocol protocol) {
   switch (protocol) {
     case Protocol::kRaft:
+    case Protocol::kZab:
       break;
     case Protocol::kPaxos:
       // A value that is chosen may be proposed again under any later ballot.
       return {.voter_change = VoterChange::kAlphaWindow, .entries_keep_ballot = false};
-    case Protocol::kZab:
-      // A prospective leader has no epoch of its own before discovery.
-      return {.voter_change = VoterChange::kBothQuorums, .elected_leads_its_ballot = false};
   }
   return {};
 }

@@ -11,16 +11,14 @@ namespace quorate::sim {
 
 // How voters may change from one decided membership entry to the next.
 enum class VoterChange : std::uint8_t {
-  kJoint,        // Raft: an entry of both configurations, then one of the new (paper, section 6)
+  kJoint,        // Raft (paper, section 6) and Zab: an entry of both configurations, then one of the new
   kAlphaWindow,  // Paxos: an entry of both, which rules the slots from alpha later on, then one that ends the change;
                  // an entry that does not follow from the one before it is void
-  kBothQuorums,  // Zab: one entry, acknowledged by quorums of both (Shraer et al. 2012)
 };
 
 struct ProtocolRules {
   VoterChange voter_change = VoterChange::kJoint;
-  bool entries_keep_ballot = true;       // every member decides an entry with the same ballot
-  bool elected_leads_its_ballot = true;  // kLeader says, before it is established, that the ballot is its own
+  bool entries_keep_ballot = true;  // every member decides an entry with the same ballot
 };
 ProtocolRules RulesOf(consensus::Protocol protocol);
 
