@@ -66,6 +66,7 @@ void Put(Writer& w, const AckEpoch& m) {
     w.PutId(run.generation);
     w.PutId(run.last);
   }
+  PutZxid(w, m.staged);
 }
 void Put(Writer& w, const Trunc& m) {
   PutZxid(w, m.last_kept);
@@ -185,6 +186,7 @@ void Get(Reader& r, const Bytes&, AckEpoch* m) {
         i == 0 || (m->runs[i - 1].generation < m->runs[i].generation && m->runs[i - 1].last <= m->runs[i].last);
     if (!rises || m->runs[i].last < m->start) return r.Fail();
   }
+  m->staged = GetZxid(r);
   if (m->runs.empty()) r.Fail();
 }
 void Get(Reader& r, const Bytes&, Trunc* m) {

@@ -76,6 +76,7 @@ struct AckEpoch {  // ACK-E: the promise, with the history's outline instead of 
   Epoch current;
   LogIndex start;         // the last entry that the log has released
   std::vector<Run> runs;  // all epochs of the log with the last entry of each
+  Zxid staged;            // 0: nothing; else the stream of a former session of this epoch got so far
   friend bool operator==(const AckEpoch&, const AckEpoch&) = default;
 };
 

@@ -34,7 +34,7 @@ std::vector<Message> OneOfEach() {
       {Epoch(), SessionNumber(), Notification{State::kObserving, true, 12, vote, At(7, 2)}},
       {Epoch(), SessionNumber(9), CEpoch{{3, ReplicaId(2)}}},
       Of(NewEpoch{true}),
-      Of(AckEpoch{Epoch(3), LogIndex(2), {{Epoch(1), LogIndex(2)}, {Epoch(3), LogIndex(300)}}}),
+      Of(AckEpoch{Epoch(3), LogIndex(2), {{Epoch(1), LogIndex(2)}, {Epoch(3), LogIndex(300)}}, At(5, 2)}),
       Of(Trunc{At(5, 2)}),
       Of(Snap{At(5, 2)}),
       Of(Diff{At(5, 2), {MakeEntry(6, 2, "x"), MakeEntry(7, 4, "")}}),
@@ -79,10 +79,11 @@ TEST(ZabMessages, EveryKindSurvivesTheWire) {
 
 // A change here is a change of the wire format: it needs a new version, and a decoder for the old one.
 TEST(ZabMessages, TheFormatIsFixed) {
-  EXPECT_EQ(Hex(EncodeMessage(Of(AckEpoch{Epoch(3), LogIndex(2), {{Epoch(1), LogIndex(2)}}}))),
+  EXPECT_EQ(Hex(EncodeMessage(Of(AckEpoch{Epoch(3), LogIndex(2), {{Epoch(1), LogIndex(2)}}, At(5, 2)}))),
             "01040409"
             "0302"
-            "010102");
+            "010102"
+            "0205");
   EXPECT_EQ(Hex(EncodeMessage(Of(Propose{At(7, 3), LogIndex(5), {MakeEntry(8, 4, "y")}}))),
             "010c0409"
             "030705"
@@ -156,7 +157,7 @@ TEST(ZabMessages, EntriesThatDoNotFitTheirMessageAreRefused) {
 
 TEST(ZabMessages, AnOutlineRisesAndHasAnEnd) {
   const auto outline = [](std::uint64_t start, std::vector<consensus::Run> runs) {
-    return Of(AckEpoch{Epoch(3), LogIndex(start), std::move(runs)});
+    return Of(AckEpoch{Epoch(3), LogIndex(start), std::move(runs), {}});
   };
   EXPECT_FALSE(Decodes(outline(0, {})));
   EXPECT_FALSE(Decodes(outline(3, {{Epoch(1), LogIndex(2)}}))) << "ends before it begins";

@@ -167,6 +167,7 @@ void Node::On(const LinkDown& event) {
   if (auto* leading = std::get_if<Leading>(&role_)) return DropSession(*leading, event.peer);
   auto* following = std::get_if<Following>(&role_);
   if (following != nullptr && following->leader == event.peer) {
+    KeepStaging(*following);
     following->session = SessionNumber();
     following->phase = Phase::kJoining;
     following->staging = Staging();

@@ -101,6 +101,8 @@ class Node final : public Core {
   struct Memory {  // of this life, across roles
     SessionNumber sessions;
     std::optional<SnapshotMeta> offered;  // the last snapshot that arrived
+    Staging staged;                       // what the last session was sent and did not accept,
+    Ballot staged_for;                    // by the leader of this epoch
     Epoch early_used;                     // the epoch in which the one early election was spent
     Counters counters;
   };
@@ -205,6 +207,8 @@ class Node final : public Core {
   void OpenSession(Following& following);
   void SendToLeader(const Following& following, Body body, PersistSeq after = PersistSeq());
   void BreakSession();
+  void KeepStaging(Following& following);
+  Staging TakeStaged(const Ballot& epoch);
   void TickFollowing(Following& following);
   void HandleBody(Following& following, const NewEpoch& offer, Epoch epoch);
   void HandleBody(Following& following, const Trunc& trunc);

@@ -54,13 +54,15 @@ void Node::NotifyAll() {
   for (const auto& [peer, link] : peers_.links) Notify(peer);
 }
 
-// What was known in the former role goes: the sessions, what was being received, reads that nobody will confirm. The
-// log stays as it is, with the queue of its writes; nothing that depends on it leaves before it is durable.
+// What was known in the former role goes: the sessions, and reads that nobody will confirm. What was being received is
+// of use if the same epoch's leader goes on with it, and otherwise never becomes anything. The log stays as it is, with
+// the queue of its writes; nothing that depends on it leaves before it is durable.
 void Node::LeaveRole() {
   if (auto* leading = std::get_if<Leading>(&role_)) {
     FailReads(*leading);
     log_.DropLoaded();
   }
+  if (auto* following = std::get_if<Following>(&role_)) KeepStaging(*following);
   FailReads(forwarded_.TakeAll());
 }
 

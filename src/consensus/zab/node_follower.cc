@@ -15,8 +15,24 @@
 
 namespace quorate::consensus::zab {
 
+// The session is over, by no fault of its stream.
+void Node::KeepStaging(Following& following) {
+  if (following.phase != Phase::kPromised || !following.staging.begun) return;
+  memory_.staged = std::move(following.staging);
+  memory_.staged_for = hard_.accepted;
+}
+
+// What an earlier session of this epoch has brought, if it can still become the history.
+Staging Node::TakeStaged(const Ballot& epoch) {
+  Staging staged = std::exchange(memory_.staged, Staging());
+  const bool of_it = memory_.staged_for == epoch;
+  const bool there = !staged.snapshot || (memory_.offered == staged.snapshot && staged.snapshot->last > hard_.commit);
+  return of_it && there ? staged : Staging();
+}
+
 // Step f.1.1: CEPOCH.
 void Node::OpenSession(Following& following) {
+  KeepStaging(following);
   following.phase = Phase::kJoining;
   following.epoch = Epoch();
   following.staging = Staging();
@@ -91,9 +107,10 @@ void Node::HandleBody(Following& following, const NewEpoch& offer, Epoch epoch) 
   }
   following.phase = Phase::kPromised;
   following.epoch = epoch;
-  following.staging = Staging();
+  following.staging = TakeStaged(wanted);
+  const Zxid staged = following.staging.begun ? following.staging.end : Zxid();
   const PersistSeq after = QUORATE_BUG(zab_promise_before_durable) ? PersistSeq() : writes_.Barrier();
-  SendToLeader(following, AckEpoch{hard_.current, log_.snapshot_last(), log_.Runs()}, after);
+  SendToLeader(following, AckEpoch{hard_.current, log_.snapshot_last(), log_.Runs(), staged}, after);
 }
 
 void Node::HandleBody(Following& following, const Trunc& trunc) {
@@ -152,6 +169,7 @@ void Node::HandleBody(Following& following, const NewLeader& leader) {
 void Node::AcceptHistory(Following& following) {
   following.epoch_first = false;
   Staging staging = std::exchange(following.staging, Staging());
+  memory_.staged = Staging();
   if (staging.snapshot) {
     Install(*staging.snapshot);
   } else if (staging.cut && *staging.cut < log_.last()) {

@@ -40,6 +40,11 @@ void Node::BeginSync(ReplicaId to, Session& session) {
   Leading& leading = std::get<Leading>(role_);
   session.stage = Stage::kSyncing;
   const AckEpoch history = std::exchange(session.history, AckEpoch());
+  if (history.staged.index && history.staged.index >= log_.snapshot_last() &&
+      log_.Matches(history.staged.index, history.staged.epoch)) {
+    session.next = history.staged.index.Next();
+    return;
+  }
   const std::optional<Zxid> common = CommonPoint(history);
   if (!common) return AskForSnapshot(to, session);
   session.next = common->index.Next();

@@ -33,7 +33,7 @@ inline Vote VoteFor(std::uint64_t leader, std::uint64_t current, Zxid last) {
   return {Epoch(current), last, false, ReplicaId(leader)};
 }
 inline AckEpoch EmptyHistory() {
-  return {Epoch(0), LogIndex(0), {{Epoch(0), LogIndex(0)}}};
+  return {Epoch(0), LogIndex(0), {{Epoch(0), LogIndex(0)}}, {}};
 }
 // Of a log from entry 1 on whose entries have these epochs.
 inline AckEpoch OutlineOf(const std::vector<std::uint64_t>& epochs, std::uint64_t current) {

@@ -32,7 +32,9 @@ enum class Phase : std::uint8_t {
   kActive,    // UPTODATE has come
 };
 
-// The synchronization as it comes in. It becomes the history with NEWLEADER, all at once (paper 4.2, step f.2.1).
+// The synchronization as it comes in. It becomes the history with NEWLEADER, all at once (paper 4.2, step f.2.1). When
+// the link is lost in the middle of it, the next session of the same epoch goes on where it stands: it is a prefix of
+// the history that this epoch's leader has, whatever session brought it.
 struct Staging {
   bool begun = false;
   std::optional<SnapshotMeta> snapshot;  // replaces the log

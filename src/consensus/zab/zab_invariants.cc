@@ -90,6 +90,7 @@ std::uint64_t Node::Fingerprint() const {
   for (const ReplicaId peer : peers_.refused) h.Add(peer);
   h.Add(memory_.sessions).Add(memory_.early_used.value == hard_.accepted.number ? 1 : 0);
   h.Add(memory_.offered ? memory_.offered->last : LogIndex());
+  h.Add(memory_.staged.end.epoch).Add(memory_.staged.end.index).Add(memory_.staged_for.number);
   h.Add(role_.index());
   if (const auto* looking = std::get_if<Looking>(&role_)) {
     h.Add(left(options_.heartbeat_ticks, looking->agreed_ticks)).Add(looking->notify_interval);
@@ -117,6 +118,7 @@ std::uint64_t Node::Fingerprint() const {
       h.Add(session.accepted_upto).Add(session.match).Add(session.commit_told).Add(session.confirmed);
       h.Add(session.window.messages()).Add(session.window.bytes()).Add(session.heard ? 1 : 0);
       h.Add(session.shipment ? session.shipment->wait_ticks + 1 : 0);
+      h.Add(session.history.staged.epoch).Add(session.history.staged.index);
       for (const Run& run : session.history.runs) h.Add(run.generation).Add(run.last);
     }
   }

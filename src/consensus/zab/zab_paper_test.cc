@@ -125,7 +125,7 @@ TEST(ZabDiscovery, F12TheAnswerTellsCurrentEpochAndTheHistorysOutline) {
   const std::uint64_t session = one.Follow(2);
   one.Hear(2, 5, session, NewEpoch{});
   const std::vector<consensus::Run> runs{{Epoch(0), LogIndex(0)}, {Epoch(1), LogIndex(2)}, {Epoch(3), LogIndex(3)}};
-  EXPECT_EQ(one.Body<AckEpoch>(2), (AckEpoch{Epoch(3), LogIndex(0), runs}));
+  EXPECT_EQ(one.Body<AckEpoch>(2), (AckEpoch{Epoch(3), LogIndex(0), runs, {}}));
 }
 
 TEST(ZabDiscovery, F12AnEpochBelowThePromiseIsNotAnswered) {
@@ -197,7 +197,7 @@ TEST(ZabDiscovery, L13WhoseHistoryIsNotTheFreshestOfTheQuorumGivesUp) {
     one.Elect({2, 3});
     one.Hear(2, 0, 1, CEpoch{{4, ReplicaId(1)}});
     one.Persist();
-    one.Hear(2, 5, 1, AckEpoch{Epoch(one_case.current), LogIndex(0), one_case.runs});
+    one.Hear(2, 5, 1, AckEpoch{Epoch(one_case.current), LogIndex(0), one_case.runs, {}});
     EXPECT_EQ(one.leadership.role == Role::kLeader, one_case.led) << "current " << one_case.current;
   }
 }
@@ -244,7 +244,7 @@ TEST(ZabSynchronization, TheFollowersHistoryBecomesTheLeadersFromWhereTheyPart) 
     one.Elect({2, 3});
     one.Hear(2, 0, 1, CEpoch{});
     one.Persist();
-    one.Hear(2, 5, 1, AckEpoch{Epoch(1), LogIndex(0), one_case.runs});
+    one.Hear(2, 5, 1, AckEpoch{Epoch(1), LogIndex(0), one_case.runs, {}});
     const Sent* trunc = one.Last<Trunc>(2);
     ASSERT_EQ(trunc != nullptr, one_case.cut.has_value()) << Show(one_case.runs);
     if (trunc != nullptr) {
@@ -267,7 +267,7 @@ TEST(ZabSynchronization, WhoNeedsWhatWasReleasedGetsASnapshotAndWhatFollows) {
   one.Elect({2, 3});
   one.Hear(2, 0, 1, CEpoch{});
   one.Persist();
-  one.Hear(2, 2, 1, AckEpoch{Epoch(1), LogIndex(0), {{Epoch(0), LogIndex(0)}, {Epoch(1), LogIndex(1)}}});
+  one.Hear(2, 2, 1, AckEpoch{Epoch(1), LogIndex(0), {{Epoch(0), LogIndex(0)}, {Epoch(1), LogIndex(1)}}, {}});
   ASSERT_EQ(one.send_snapshot.size(), 1u);
   EXPECT_TRUE(one.All<NewLeader>().empty());
   SnapshotMeta meta = one.core().MetaAt(LogIndex(2));
@@ -351,6 +351,59 @@ TEST(ZabSynchronization, F21WhatACrashCutsOffIsNeitherEpochNorHistory) {
   Replica after(OptionsOf(3), before.Recover());
   after.Hear(2, 4, after.Follow(2), NewEpoch{});
   EXPECT_EQ(after.Body<AckEpoch>(2), OutlineOf({1, 1, 1}, 1));
+}
+
+TEST(ZabSynchronization, WhatCameBeforeTheLinkWasLostIsNotSentAgainInTheSameEpoch) {
+  const auto begin = [](Replica& one) {
+    const std::uint64_t session = one.Follow(2);
+    one.Hear(2, 3, session, NewEpoch{});
+    one.Persist();
+    one.Hear(2, 3, session, Trunc{At(2, 1)});
+    one.Hear(2, 3, session, Diff{At(2, 1), {MakeEntry(3, 2), MakeEntry(4, 2)}});
+    one.Step(LinkDown{ReplicaId(2), LinkId(1)});
+  };
+  const auto disk = [] { return Disk({.accepted = {1, ReplicaId(3)}, .current = 1, .epochs = {1, 1, 1}}); };
+  Replica one(OptionsOf(3), disk());
+  begin(one);
+  const std::size_t writes = one.writes.size();
+  one.Step(LinkUp{ReplicaId(2), LinkId(1), Incarnation(1)});
+  const std::uint64_t session = one.Last<CEpoch>(2)->message.session.value;
+  one.Hear(2, 3, session, NewEpoch{true});
+  AckEpoch promise = OutlineOf({1, 1, 1}, 1);
+  promise.staged = At(4, 2);
+  EXPECT_EQ(one.Body<AckEpoch>(2), promise) << "it is no part of the history yet";
+  one.Hear(2, 3, session, Diff{At(4, 2), {MakeEntry(5, 2)}});
+  one.Hear(2, 3, session, NewLeader{At(5, 2)});
+  ASSERT_EQ(one.writes.size(), writes + 1);
+  EXPECT_EQ(one.writes.back().ops.size(), 4u) << "the cut and three entries";
+  EXPECT_EQ(HardStateIn(one.writes.back()).current, Epoch(3));
+
+  Replica other(OptionsOf(3), disk());
+  begin(other);
+  other.Ticks(20);
+  other.Hear(3, 4, other.Follow(3), NewEpoch{});
+  EXPECT_EQ(other.Body<AckEpoch>(3), OutlineOf({1, 1, 1}, 1)) << "another epoch may have another history";
+}
+
+TEST(ZabSynchronization, ALeaderGoesOnWhereAFormerSessionOfItsEpochWasCutOff) {
+  Replica one(OptionsOf(3), Disk({.accepted = {1, ReplicaId(1)}, .current = 1, .epochs = {1, 1, 1}}));
+  one.Elect({2, 3});
+  one.Hear(2, 0, 1, CEpoch{});
+  one.Persist();
+  AckEpoch promise = OutlineOf({1, 1}, 1);
+  one.Hear(2, 2, 1, promise);
+  EXPECT_EQ(one.Body<Diff>(2).after, At(2, 1));
+  one.Hear(3, 0, 1, CEpoch{{2, ReplicaId(1)}});
+  promise = EmptyHistory();
+  promise.staged = At(1, 1);
+  one.Hear(3, 2, 1, promise);
+  EXPECT_EQ(one.Last<Trunc>(3), nullptr);
+  EXPECT_EQ(one.Body<Diff>(3).after, At(1, 1));
+  // What it says it was sent, and was not of this history, counts for nothing.
+  one.Hear(3, 0, 2, CEpoch{{2, ReplicaId(1)}});
+  promise.staged = At(1, 2);
+  one.Hear(3, 2, 2, promise);
+  EXPECT_EQ(one.Body<Diff>(3).after, At(0, 0));
 }
 
 TEST(ZabSynchronization, F21ASnapshotIsAnOfferUntilNewleaderAndGoesWithTheEpoch) {

@@ -52,7 +52,7 @@ std::string_view Show(State state) {
 std::string Show(const AckEpoch& m) {
   std::string out = "ACK-E current " + Show(m.current) + " log from " + Show(m.start);
   for (const Run& run : m.runs) out += ", " + Show(run.last) + "/" + Show(run.generation);
-  return out;
+  return out + (m.staged.index ? ", staged up to " + Show(m.staged) : std::string());
 }
 
 std::string Show(const Body& body) {
