@@ -441,6 +441,7 @@ void GroupMachine::Replace(std::unique_ptr<State> state, LogIndex last) {
                                    << engine_.flushed().value;
   watches_.Rebase(*state->mvcc);
   changes_before_ += state_->members.changes() + 1;
+  state->cluster_time.GoOnAs(state_->cluster_time);
   state_ = std::move(state);
   state_->mvcc->Start();
   prepared_ = {};

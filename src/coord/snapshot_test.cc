@@ -88,6 +88,22 @@ TEST_F(SnapshotTest, IsInstalledInThePlaceOfAnotherStateAndLivesOn) {
   EXPECT_EQ(All(to_).kvs, All(from_).kvs);
 }
 
+// A member whose keyspace was lost may lead before it has another. Leases must end all the same.
+TEST_F(SnapshotTest, ALeadersClockGoesOnWhenItsStateIsReplaced) {
+  consensus::Leadership leads;
+  leads.role = consensus::Role::kLeader;
+  to_->OnLeadership(leads, 5 * kSecond);
+  const std::shared_ptr<replica::SnapshotSource> source = from_->OpenSnapshot();
+  ASSERT_TRUE(to_.Install(from_.Rows(*source), source->applied(), source->state_hash()).ok());
+  const std::vector<Command> soon = to_->Due(7 * kSecond);
+  ASSERT_EQ(soon.size(), 1u);
+  EXPECT_TRUE(std::holds_alternative<AdvanceTime>(soon[0].body));
+  const std::vector<Command> late = to_->Due(200 * kSecond);
+  ASSERT_EQ(late.size(), 1u);
+  ASSERT_TRUE(std::holds_alternative<ExpireRequest>(late[0].body));
+  EXPECT_THAT(std::get<ExpireRequest>(late[0].body).leases, ElementsAre(7));
+}
+
 TEST_F(SnapshotTest, ACrashBeforeItsEndLeavesTheOldState) {
   to_.Flush();
   const std::uint64_t hash = to_->StateHash();

@@ -56,6 +56,12 @@ void ClusterTime::OnLeadership(bool leads, std::uint64_t monotonic_ns) {
   leads_ = leads;
 }
 
+void ClusterTime::GoOnAs(const ClusterTime& former) {
+  leads_ = former.leads_;
+  base_ns_ = former.base_ns_;
+  base_monotonic_ns_ = former.base_monotonic_ns_;
+}
+
 std::uint64_t ClusterTime::Project(std::uint64_t monotonic_ns) const {
   if (!leads_) return applied_ns_;
   const std::uint64_t passed = monotonic_ns > base_monotonic_ns_ ? monotonic_ns - base_monotonic_ns_ : 0;

@@ -29,6 +29,8 @@ class ClusterTime {
   // A leader's clock runs from here on, a follower's stands.
   void OnLeadership(bool leads, std::uint64_t monotonic_ns);
   bool leads() const { return leads_; }
+  // The state that this is part of takes the place of `former`'s: whoever leads goes on leading, by the same clock.
+  void GoOnAs(const ClusterTime& former);
   // What a stamp made now would say. Not advancing where this member does not lead.
   std::uint64_t Project(std::uint64_t monotonic_ns) const;
   std::uint64_t Stamp(std::uint64_t monotonic_ns);
