@@ -1,5 +1,5 @@
 # The commands of this project. `make run` and `make test` work on a fresh Debian 12 with git and make, as root.
-.PHONY: help build run test check format bench test-sanitize test-full clean
+.PHONY: help build run test check format bench test-sanitize test-full sim-long clean
 MAKEFLAGS += --no-print-directory
 
 help:
@@ -10,6 +10,7 @@ help:
 	@echo "make format         rewrite the sources in the house format"
 	@echo "make bench          Quorate and etcd, and the three protocols, side by side; writes docs/PERFORMANCE.md's tables"
 	@echo "make test-sanitize  the tests under asan+ubsan, then tsan"
+	@echo "make sim-long       the simulator until Ctrl-C; a report in build/sim-long, and failure if a rare branch was never reached"
 	@echo "make test-full      the whole matrices: many seeds, every bug searched for, long crash loops"
 
 packages-%:
@@ -40,6 +41,10 @@ format: packages-check
 bench: build packages-peers
 	@tools/run-bench
 	@bench/protocols.py
+
+# SIM_PROTOCOL=zab make sim-long: one protocol; Ctrl-C ends it, and it says what it did.
+sim-long: packages-build packages-test
+	@tools/sim-long
 
 clean:
 	@rm -rf build/release build/debug build/asan build/tsan build/bugs

@@ -5,6 +5,7 @@
 
 #include "base/bug.h"
 #include "base/check.h"
+#include "base/probe.h"
 
 namespace quorate::replica {
 namespace {
@@ -63,6 +64,7 @@ bool ApplyQueue::Prepared(const consensus::Entry& entry) {
     waiting_ = false;
     return true;
   }
+  QUORATE_PROBE(replica_apply_waits_for_cold_data);
   return false;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/bug.h"
 #include "base/check.h"
+#include "base/probe.h"
 #include "replica/peer_message.h"
 
 namespace quorate::replica {
@@ -107,7 +108,10 @@ void Driver::Send(std::vector<consensus::Outbound> outbound) {
 
 void Driver::SendNow(const consensus::Outbound& out) {
   const auto link = links_.find(out.to);
-  if (link == links_.end() || (out.link && out.link != link->second)) return;  // its session is over
+  if (link == links_.end() || (out.link && out.link != link->second)) {  // its session is over
+    QUORATE_PROBE(replica_held_message_outlives_its_session);
+    return;
+  }
   env_.transport.Send(out.to, EncodePeerMessage(env_.group, CoreMessage{out.payload}));
 }
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/bug.h"
+#include "base/probe.h"
 
 namespace quorate::replica {
 
@@ -71,6 +72,7 @@ bool Proposals::IsSentToAnother(ProposalId id, ReplicaId than) const {
 void Proposals::FailAllSent(Fate fate) {
   absl::btree_map<ProposalId, Sent> lost;
   lost.swap(sent_);
+  if (lost.size() > 1) QUORATE_PROBE(replica_many_proposals_become_unknown);
   for (auto& [id, sent] : lost) {
     if (QUORATE_BUG(replica_retries_unknown)) {
       waiting_.push_back(std::move(sent.proposal));

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/probe.h"
 #include "replica/snapshot_directory.h"
 
 namespace quorate::replica {
@@ -79,7 +80,10 @@ void SnapshotReceiver::OnMessage(ReplicaId from, const SnapshotOffer& message) {
   } else {
     why_not = host_.WhyNotSnapshot(message);
   }
-  if (!why_not.empty()) return host_.SendSnapshotMessage(from, SnapshotRefused{message.meta.id, why_not});
+  if (!why_not.empty()) {
+    QUORATE_PROBE(replica_snapshot_refused);
+    return host_.SendSnapshotMessage(from, SnapshotRefused{message.meta.id, why_not});
+  }
   ballot_ = message.ballot;
   const bool same = incoming_ != nullptr && incoming_->from == from && incoming_->offer.meta == message.meta;
   if (!same) {
@@ -115,6 +119,7 @@ void SnapshotReceiver::OnMessage(ReplicaId from, const SnapshotData& message) {
   incoming.heard_at_ns = clock_.MonotonicNs();
   if (incoming.complete) return SayDone();
   if (message.offset > incoming.reader.offset()) {
+    QUORATE_PROBE(replica_snapshot_frame_missing);
     return host_.SendSnapshotMessage(from, SnapshotAccept{message.id, incoming.reader.offset()});
   }
   if (message.offset + message.bytes.size() <= incoming.reader.offset()) return;  // known

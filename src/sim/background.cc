@@ -14,15 +14,21 @@ constexpr std::int64_t kLeasesKept = 6;  // ids that are still renewed, used and
 
 }  // namespace
 
-Background::Background(std::uint64_t seed, Cluster& cluster)
-    : cluster_(cluster), random_(SeededRandom::ForPurpose(seed, "background")) {}
+Background::Background(std::uint64_t seed, const Scenario& scenario, Cluster& cluster)
+    : turns_(scenario.workloads), cluster_(cluster), random_(SeededRandom::ForPurpose(seed, "background")) {}
 
 void Background::Start() {
-  Every(random_.Between(100 * kMillisecond, 500 * kMillisecond), &Background::Transact);
-  Every(random_.Between(500 * kMillisecond, 10 * kSecond), &Background::Burst);
-  Every(random_.Between(2 * kSecond, 10 * kSecond), &Background::Compact);
-  Every(random_.Between(100 * kMillisecond, 300 * kMillisecond), &Background::Read);
-  Every(random_.Between(300 * kMillisecond, kSecond), &Background::TendLeases);
+  Begin("transactions", random_.Between(100 * kMillisecond, 500 * kMillisecond), &Background::Transact);
+  Begin("bursts", random_.Between(500 * kMillisecond, 10 * kSecond), &Background::Burst);
+  Begin("compactions", random_.Between(2 * kSecond, 10 * kSecond), &Background::Compact);
+  Begin("reads", random_.Between(100 * kMillisecond, 300 * kMillisecond), &Background::Read);
+  Begin("leases", random_.Between(300 * kMillisecond, kSecond), &Background::TendLeases);
+}
+
+void Background::Begin(const std::string& kind, std::uint64_t gap_max_ns, void (Background::*turn)()) {
+  const auto turns = turns_.find(kind);
+  if (turns == turns_.end()) return Every(gap_max_ns, turn);
+  if (turns->second != 0) Every(2 * 1000 * kSecond / turns->second, turn);
 }
 
 void Background::Every(std::uint64_t gap_max_ns, void (Background::*turn)()) {

@@ -7,22 +7,26 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "coord/command.h"
 #include "sim/cluster.h"
 #include "sim/random.h"
+#include "sim/scenario.h"
 
 namespace quorate::sim {
 
 class Background {
  public:
-  Background(std::uint64_t seed, Cluster& cluster);
+  Background(std::uint64_t seed, const Scenario& scenario, Cluster& cluster);
   void Start();
   void Stop() { stopped_ = true; }
 
  private:
+  // As often as the scenario says, otherwise with gaps of up to `gap_max_ns`.
+  void Begin(const std::string& kind, std::uint64_t gap_max_ns, void (Background::*turn)());
   void Every(std::uint64_t gap_max_ns, void (Background::*turn)());
   void Transact();
   void Burst();
@@ -40,6 +44,7 @@ class Background {
   coord::TxnRequest DrawTxn(int depth);
   coord::RangeRequest DrawRange();
 
+  const std::map<std::string, std::uint64_t> turns_;  // in 1,000 s, of the scenario
   Cluster& cluster_;
   SeededRandom random_;
   bool stopped_ = false;

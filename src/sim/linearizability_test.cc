@@ -283,5 +283,77 @@ TEST(Linearizability, OneReadMadeStaleInALongHistoryIsFound) {
   EXPECT_EQ(found, 20);
 }
 
+// ---- Histories of real mistakes, in the form in which they were published
+
+// Herlihy and Wing (1990), figure 1's kind: a write that overlaps two reads may not be seen by the first and then not
+// by the second, although each read alone is good.
+TEST(Linearizability, NewThenOldIsFoundAcrossClients) {
+  HistoryBuilder h;
+  h.Put(1, 2, "a", 2);
+  h.Put(3, 100, "b", 3);
+  h.Get(10, 20, "b", 3);
+  h.Get(15, 30, "a", 2);
+  EXPECT_FALSE(h.Check()) << "the reads overlap";
+  h.Get(40, 50, "a", 2);
+  EXPECT_TRUE(h.Check());
+}
+
+// Jepsen, etcd 2014: a deposed leader answers reads from its own state.
+TEST(Linearizability, AReadOfADeposedLeaderIsFound) {
+  HistoryBuilder h;
+  h.Put(1, 2, "a", 2);
+  h.Swap(10, 12, "a", "b", "a", 2, 3);
+  h.Swap(13, 15, "b", "c", "b", 3, 4);
+  h.Get(14, 16, "a", 2);
+  EXPECT_TRUE(h.Check());
+}
+
+// A swap that failed for its client and happened after all, twice: a retry of what was unknown.
+TEST(Linearizability, AnUnknownSwapThatHappensTwiceIsFound) {
+  HistoryBuilder h;
+  h.Put(1, 2, "a", 2);
+  HistoryBuilder::Unknown(h.Swap(3, 0, "a", "b", "", 0, 0));
+  h.Get(10, 11, "b", 3);
+  h.Put(12, 13, "a", 4);
+  h.Get(14, 15, "b", 5);
+  EXPECT_TRUE(h.Check());
+}
+
+// Split brain: two members acknowledge writes that do not know of each other.
+TEST(Linearizability, TwoBranchesOfHistoryAreFound) {
+  HistoryBuilder h;
+  h.Put(1, 2, "a", 2);
+  h.Put(3, 4, "b", 3);
+  h.Get(5, 6, "b", 3);
+  h.Put(5, 6, "c", 3);
+  h.Get(7, 8, "c", 3);
+  h.Get(9, 10, "b", 3);
+  EXPECT_TRUE(h.Check());
+}
+
+TEST(Linearizability, AnAcknowledgedWriteThatIsLostIsFoundAmongUnknownOnes) {
+  HistoryBuilder h;
+  for (std::uint64_t i = 0; i < 40; ++i) HistoryBuilder::Unknown(h.Put(1 + i, 0, Numbered("u", i), 0));
+  h.Put(100, 101, "a", 50);
+  h.Get(102, 103, "a", 50);
+  h.Get(104, 105, "", 0);
+  EXPECT_TRUE(h.Check());
+}
+
+// What a bad history costs, too: no order explains it, and all that fit have to be tried.
+TEST(Linearizability, AWrongAnswerInThousandsOfOperationsOnOneKeyIsFound) {
+  History history = PlayRegister(11, 10'000, 12);
+  EXPECT_FALSE(ExplainNotLinearizable(history, "k"));
+  std::optional<SeenValue> old;
+  for (Operation& operation : history) {
+    if (operation.fate != OperationFate::kGood || !operation.seen) continue;
+    if (!old && operation.id > 4'000) old = operation.seen;
+    if (operation.id < 9'000 || operation.kind != OperationKind::kGet) continue;
+    operation.seen = old;
+    break;
+  }
+  EXPECT_TRUE(ExplainNotLinearizable(history, "k"));
+}
+
 }  // namespace
 }  // namespace quorate::sim

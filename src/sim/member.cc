@@ -168,6 +168,12 @@ bool Member::leads() const {
 
 // ---- What is wrong with it
 
+// Its processes to come have the clock that was set, too.
+void Member::JumpWallClock(std::int64_t by_ns) {
+  options_.skew.wall_offset_ns += by_ns;
+  if (running()) life_->clock.JumpWall(by_ns);
+}
+
 void Member::LimitDisk(std::uint64_t more_bytes) {
   disk_->SetCapacity(disk_->used() + more_bytes);
   faults_.disk_limited = true;

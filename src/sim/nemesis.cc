@@ -10,6 +10,7 @@ namespace quorate::sim {
 namespace {
 
 constexpr std::uint64_t kWeightMax = 3;
+constexpr char kOnlyAsked[] = "clock-jump";  // for scenarios that name it; seeds without one do not draw it
 constexpr std::uint64_t kStormGapMinNs = 2 * kMillisecond;
 constexpr std::uint64_t kStormFaultMaxNs = 700 * kMillisecond;  // how long one fault of a storm lasts
 constexpr std::uint64_t kCalmMinNs = 3 * kSecond;               // after a storm
@@ -22,8 +23,24 @@ constexpr std::uint64_t kWholeWaitNs = 20 * kSecond;
 }  // namespace
 
 Nemesis::Nemesis(NemesisOptions options, Cluster& cluster, Churn& churn)
-    : options_(options), cluster_(cluster), churn_(churn), random_(SeededRandom::ForPurpose(options.seed, "nemesis")) {
-  faults_ = {
+    : options_(std::move(options)),
+      cluster_(cluster),
+      churn_(churn),
+      random_(SeededRandom::ForPurpose(options_.seed, "nemesis")),
+      faults_(AllFaults()) {
+  std::uint64_t sum = 0;
+  for (Fault& fault : faults_) {
+    const auto weight = options_.weights.find(fault.kind);
+    if (weight != options_.weights.end()) sum += fault.weight = weight->second;
+  }
+  while (sum == 0) {
+    for (Fault& fault : faults_) sum += fault.weight = fault.kind == kOnlyAsked ? 0 : random_.Below(kWeightMax + 1);
+  }
+  cluster_.AddCrashHook([this](ReplicaId id) { OnCrash(id); });
+}
+
+const std::vector<Nemesis::Fault>& Nemesis::AllFaults() {
+  static const std::vector<Fault> all = {
       {"crash", 0, &Nemesis::CrashOne},
       {"crash-many", 0, &Nemesis::CrashMany},
       {"power-loss", 0, &Nemesis::LosePowerSoon},
@@ -46,12 +63,18 @@ Nemesis::Nemesis(NemesisOptions options, Cluster& cluster, Churn& churn)
       {"grow", 0, &Nemesis::Grow},
       {"shrink", 0, &Nemesis::Shrink},
       {"replace", 0, &Nemesis::Replace},
+      {kOnlyAsked, 0, &Nemesis::JumpClock},
   };
-  std::uint64_t sum = 0;
-  while (sum == 0) {
-    for (Fault& fault : faults_) sum += fault.weight = random_.Below(kWeightMax + 1);
-  }
-  cluster_.AddCrashHook([this](ReplicaId id) { OnCrash(id); });
+  return all;
+}
+
+const std::vector<std::string>& Nemesis::Kinds() {
+  static const std::vector<std::string> kinds = [] {
+    std::vector<std::string> names;
+    for (const Fault& fault : AllFaults()) names.push_back(fault.kind);
+    return names;
+  }();
+  return kinds;
 }
 
 std::uint64_t Nemesis::faults() const {
@@ -83,11 +106,38 @@ void Nemesis::Stop() {
 
 void Nemesis::Next() {
   if (stopped_) return;
+  ++struck_;
+  if (options_.plan.empty()) {
+    Begin();
+    After(DrawGap(), [this] { Next(); });
+    return;
+  }
+  const Strike& planned = options_.plan[struck_ - 1];
+  if (!options_.skipped.contains(struck_)) {
+    random_ = SeededRandom(planned.dice);
+    storm_left_ = planned.storm_left;
+    storm_gap_max_ns_ = planned.storm_gap_max_ns;
+    Begin();
+    DrawGap();
+  }
+  if (struck_ == options_.plan.size()) return;
+  After(options_.plan[struck_].at_ns - planned.at_ns, [this] { Next(); });
+}
+
+void Nemesis::Begin() {
+  Strike strike{.number = struck_,
+                .at_ns = cluster_.scheduler().now(),
+                .kind = {},
+                .dice = random_.state(),
+                .storm_left = storm_left_,
+                .storm_gap_max_ns = storm_gap_max_ns_};
   std::uint64_t sum = 0;
   for (const Fault& fault : faults_) sum += fault.weight;
   std::uint64_t draw = random_.Below(sum);
   for (const Fault& fault : faults_) {
     if (draw < fault.weight) {
+      strike.kind = fault.kind;
+      if (options_.on_strike) options_.on_strike(strike);
       refused_ = false;
       (this->*fault.strike)();
       if (!refused_) ++counts_[fault.kind];
@@ -95,7 +145,6 @@ void Nemesis::Next() {
     }
     draw -= fault.weight;
   }
-  After(DrawGap(), [this] { Next(); });
 }
 
 std::uint64_t Nemesis::DrawDuration(std::uint64_t min_ns, std::uint64_t max_ns) {
@@ -330,6 +379,13 @@ void Nemesis::PauseOne() {
   After(duration + soon, [this, victim] {
     if (!stopped_) cluster_.Crash(*victim, Exit::kProcess, DrawSurvival());
   });
+}
+
+// As an operator or a broken time server sets it. The monotonic clock is not the one that jumps.
+void Nemesis::JumpClock() {
+  const std::uint64_t most = random_.Pick(std::vector{kSecond, 3'600 * kSecond, 40 * 86'400 * kSecond});
+  const auto by = static_cast<std::int64_t>(random_.Between(1, most));
+  Anybody().JumpWallClock(random_.Chance(500) ? by : -by);
 }
 
 void Nemesis::Transfer() {

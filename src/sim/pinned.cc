@@ -16,8 +16,9 @@ std::vector<PinnedSeed> ReadPinnedSeeds(const std::string& path) {
     std::istringstream words(line);
     PinnedSeed one;
     std::string protocol;
-    words >> one.name >> protocol >> one.seed >> std::ws;
-    std::getline(words, one.note);
+    words >> one.name >> protocol >> one.seed;
+    if (words.peek() == '@') words.ignore() >> one.scenario;
+    std::getline(words >> std::ws, one.note);
     const Result<consensus::Protocol> parsed = consensus::ParseProtocol(protocol);
     CHECK(parsed.ok() && !words.bad() && one.seed != 0) << path << ": not a name, a protocol and a seed: " << line;
     one.protocol = *parsed;

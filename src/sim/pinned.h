@@ -10,13 +10,14 @@
 
 namespace quorate::sim {
 
-// One line of a pinned-seeds file: a name, a protocol, a seed and a word or more; lines that begin with '#' are
-// comments.
+// One line of a pinned-seeds file: a name, a protocol, a seed (as 7, or 7@disks under a scenario) and a word or more;
+// lines that begin with '#' are comments.
 struct PinnedSeed {
   std::string name;
   consensus::Protocol protocol = consensus::Protocol::kRaft;
   std::uint64_t seed = 0;
-  std::string note;  // of a seeded bug: the checker that catches it
+  std::string scenario;  // as LoadScenario takes it
+  std::string note;      // of a seeded bug: the checker that catches it
 };
 
 std::vector<PinnedSeed> ReadPinnedSeeds(const std::string& path);

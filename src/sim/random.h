@@ -21,6 +21,7 @@ class SeededRandom final : public env::Random {
   static SeededRandom ForPurpose(std::uint64_t seed, std::string_view purpose, std::uint64_t number = 0);
 
   std::uint64_t Next() override;
+  std::uint64_t state() const { return state_; }  // SeededRandom(state()) goes on like this one
   // Uniform over [low, high].
   std::uint64_t Between(std::uint64_t low, std::uint64_t high) {
     CHECK(low <= high) << low << " > " << high;

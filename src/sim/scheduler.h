@@ -94,6 +94,7 @@ class SimClock final : public env::Clock {
   SimClock(const Scheduler& scheduler, ClockSkew skew) : scheduler_(scheduler), skew_(skew) {}
   std::uint64_t MonotonicNs() const override;
   std::int64_t WallNs() const override;
+  void JumpWall(std::int64_t by_ns) { skew_.wall_offset_ns += by_ns; }
 
  private:
   const Scheduler& scheduler_;

@@ -15,11 +15,15 @@ constexpr std::uint64_t kSilentTurnsMax = 150;                   // its member h
 
 }  // namespace
 
-SessionClients::SessionClients(std::uint64_t seed, Cluster& cluster)
-    : cluster_(cluster), random_(SeededRandom::ForPurpose(seed, "sessions")), last_session_(kFirstSession) {}
+SessionClients::SessionClients(std::uint64_t seed, const Scenario& scenario, Cluster& cluster)
+    : count_(scenario.sessions),
+      cluster_(cluster),
+      random_(SeededRandom::ForPurpose(seed, "sessions")),
+      last_session_(kFirstSession) {}
 
 void SessionClients::Start() {
-  clients_.resize(random_.Below(kClientsMax + 1));
+  const Span count = count_.value_or(Span{0, kClientsMax});
+  clients_.resize(random_.Between(count.low, count.high));
   for (std::size_t i = 0; i < clients_.size(); ++i) {
     clients_[i].number = i + 1;
     Turn(i);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,12 +14,13 @@
 #include "replica/group.h"
 #include "sim/cluster.h"
 #include "sim/random.h"
+#include "sim/scenario.h"
 
 namespace quorate::sim {
 
 class SessionClients {
  public:
-  SessionClients(std::uint64_t seed, Cluster& cluster);
+  SessionClients(std::uint64_t seed, const Scenario& scenario, Cluster& cluster);
   void Start();
   void Stop() { stopped_ = true; }
 
@@ -41,6 +43,7 @@ class SessionClients {
   void OnOpened(Client& client, bool good);
   void OnExecuted(Client& client, bool good);
 
+  const std::optional<Span> count_;  // of the scenario
   Cluster& cluster_;
   SeededRandom random_;
   bool stopped_ = false;

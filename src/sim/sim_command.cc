@@ -3,38 +3,39 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <cstdio>
-#include <iterator>
 #include <optional>
-#include <sstream>
 #include <string>
+#include <vector>
 
 #include "base/log.h"
+#include "sim/bug_search.h"
 #include "sim/bugs.h"
-#include "sim/run.h"
+#include "sim/jobs.h"
+#include "sim/protocols.h"
+#include "sim/seed_runs.h"
+#include "sim/shrink.h"
 
 namespace quorate::sim {
 namespace {
 
 constexpr int kGood = 0;
-constexpr int kViolated = 1;
 constexpr int kCouldNotRun = 2;
 constexpr std::uint64_t kBugSeedsMax = 2000;
 
 struct Flags {
   std::string protocol = "raft";
+  std::string scenario = "drawn";
   std::uint64_t seed = 1;
   std::string seeds;
+  std::string skip;
+  std::uint64_t jobs = ProcessorCount();
   std::string bug;
-  bool twice = false;
-  bool json = false;
   bool canary = false;
   bool list_bugs = false;
-  std::string find_bugs;  // "all" or a name
-};
-
-struct SeedRange {
-  std::uint64_t first = 1;
-  std::uint64_t last = 1;
+  bool list_scenarios = false;
+  std::string find_bugs;  // "all", a name or a protocol
+  std::uint64_t repeat = 1;
+  SeedRunOptions runs;
 };
 
 std::optional<SeedRange> ParseSeeds(const Flags& flags) {
@@ -48,128 +49,97 @@ std::optional<SeedRange> ParseSeeds(const Flags& flags) {
   return range;
 }
 
-std::string Quoted(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    if (c == '\n') {
-      out += "\\n";
-    } else {
-      out += c;
-    }
-  }
-  return out + "\"";
-}
-
-std::string Json(const Report& report) {
-  std::ostringstream out;
-  out << "{\"seed\":" << report.seed << ",\"ok\":" << (report.ok() ? "true" : "false")
-      << ",\"members\":" << report.members << ",\"unordered\":" << (report.unordered ? "true" : "false")
-      << ",\"good\":" << report.good << ",\"failed\":" << report.failed << ",\"unknown\":" << report.unknown
-      << ",\"elections\":" << report.elections << ",\"crashes\":" << report.crashes
-      << ",\"member_changes\":" << report.changes << ",\"snapshots\":" << report.snapshots
-      << ",\"faults\":" << report.faults << ",\"entries\":" << report.entries << ",\"frames\":" << report.frames
-      << ",\"tasks\":" << report.tasks << ",\"simulated_seconds\":" << report.simulated_ms / 1000 << ",\"hash\":\""
-      << std::hex << report.hash << std::dec << "\",\"violations\":[";
-  for (std::size_t i = 0; i < report.violations.size(); ++i) {
-    const Violation& violation = report.violations[i];
-    out << (i == 0 ? "" : ",") << "{\"checker\":" << Quoted(violation.checker)
-        << ",\"message\":" << Quoted(violation.message) << "}";
-  }
-  out << "]}";
-  return out.str();
-}
-
-void Print(const Report& report, bool json) {
-  std::printf("%s\n", json ? Json(report).c_str() : Summary(report).c_str());
-  if (json) return;
-  for (const Violation& violation : report.violations) {
-    std::printf("  %s: %s\n", violation.checker.c_str(), violation.message.c_str());
-  }
-}
-
 int Fail(const std::string& why) {
   std::fprintf(stderr, "quorate sim: %s\n", why.c_str());
   return kCouldNotRun;
 }
 
-int RunSeeds(const Flags& flags, RunOptions options, SeedRange range) {
-  std::uint64_t violated = 0;
-  std::string last;
-  for (options.seed = range.first; options.seed <= range.last; ++options.seed) {
-    Report report = RunSeedApart(options);
-    if (flags.twice && report.ok()) {
-      const Report again = RunSeedApart(options);
-      if (again.hash != report.hash) {
-        report.violations.push_back({"replay", "a second run of the seed went another way"});
-      }
-    }
-    Print(report, flags.json);
-    std::fflush(stdout);
-    if (report.ok()) continue;
-    ++violated;
-    last = report.violations.front().checker + " seed " + std::to_string(options.seed);
-  }
-  if (violated == 0) return kGood;
-  if (range.first != range.last && !flags.json) {
-    std::printf("%lu of %lu seeds violated a check\n", violated, range.last - range.first + 1);
-  }
-  std::printf("%s\n", flags.json ? ("{\"violated\":" + Quoted(last) + "}").c_str() : ("violated: " + last).c_str());
-  return kViolated;
-}
-
-// The protocol under which a seed looks for the bug: its own, or each in turn for a bug of the layers that all share.
-consensus::Protocol ProtocolFor(const SeededBug& bug, std::uint64_t seed) {
-  return bug.protocol ? *bug.protocol : consensus::kProtocols[seed % std::size(consensus::kProtocols)];
-}
-
-// Prints "bug protocol seed checker" with the first seed that fails with the bug and passes without it.
-bool FindBug(const SeededBug& bug, RunOptions options, SeedRange range) {
-  for (options.seed = range.first; options.seed <= range.last; ++options.seed) {
-    options.bug = bug.name;
-    options.protocol = ProtocolFor(bug, options.seed);
-    const Report with = RunSeedApart(options);
-    if (with.ok()) continue;
-    options.bug.clear();
-    if (!RunSeedApart(options).ok()) continue;
-    std::printf("%s %s %lu %s\n", bug.name.c_str(), std::string(consensus::ProtocolName(options.protocol)).c_str(),
-                options.seed, with.violations.front().checker.c_str());
-    std::fflush(stdout);
-    return true;
-  }
-  std::fprintf(stderr, "%s: not caught by seeds %lu..%lu\n", bug.name.c_str(), range.first, range.last);
-  return false;
-}
-
-int FindBugs(const Flags& flags, const RunOptions& options) {
-  const SeedRange range = flags.seeds.empty() ? SeedRange{1, kBugSeedsMax} : *ParseSeeds(flags);
-  bool all = true;
-  for (const SeededBug& bug : SeededBugs()) {
-    if (flags.find_bugs == "all" || flags.find_bugs == bug.name) all = FindBug(bug, options, range) && all;
-  }
-  return all ? kGood : kViolated;
-}
-
-int ListBugs() {
-  for (const SeededBug& bug : SeededBugs()) {
-    std::string checkers;
-    for (const std::string& checker : bug.checkers) checkers += (checkers.empty() ? "" : ", ") + checker;
-    std::printf("%s (%s)\n    %s\n    from: %s\n    caught by: %s\n", bug.name.c_str(),
-                std::string(bug.owner()).c_str(), bug.mistake.c_str(), bug.reference.c_str(), checkers.c_str());
+int ListScenarios() {
+  for (const Scenario& scenario : BuiltInScenarios()) {
+    std::printf("%-20s %s\n", scenario.name.c_str(), scenario.about.c_str());
   }
   return kGood;
 }
 
+// "all": those that the protocol can run, if it is one.
+Result<std::vector<Scenario>> ChooseScenarios(const std::string& chosen,
+                                              const std::optional<consensus::Traits>& traits) {
+  std::vector<Scenario> scenarios;
+  if (chosen == "all") {
+    for (Scenario& scenario : BuiltInScenarios()) {
+      if (!traits || AppliesTo(scenario, *traits)) scenarios.push_back(std::move(scenario));
+    }
+    return scenarios;
+  }
+  Result<Scenario> scenario = LoadScenario(chosen);
+  if (!scenario.ok()) return scenario.status();
+  if (traits && !AppliesTo(*scenario, *traits)) {
+    return Status::InvalidArgument("scenario " + chosen + " sets sizes of quorums, which " + std::string(traits->name) +
+                                   " does not have");
+  }
+  scenarios.push_back(*std::move(scenario));
+  return scenarios;
+}
+
 void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--protocol", flags.protocol, "raft, paxos or zab")->capture_default_str();
+  app.add_option("--scenario", flags.scenario, "a file of TOML, a name of --list-scenarios, or all: each seed the next")
+      ->capture_default_str();
   auto* seed = app.add_option("--seed", flags.seed, "the one seed to run")->capture_default_str();
-  app.add_option("--seeds", flags.seeds, "a range of seeds, as 1..200")->excludes(seed);
-  app.add_flag("--twice", flags.twice, "run each seed twice and compare the hashes of all that happened");
-  app.add_flag("--json", flags.json, "one JSON object a line");
+  auto* seeds = app.add_option("--seeds", flags.seeds, "a range of seeds, as 1..200")->excludes(seed);
+  app.add_option("--skip", flags.skip, "strikes to leave out by number, as 3,5..9: a failed run says which");
+  app.add_option("--jobs", flags.jobs, "seeds at a time")->check(CLI::Range(1, 256))->capture_default_str();
+  app.add_flag("--twice", flags.runs.twice, "run each seed twice and compare the hashes of all that happened");
+  app.add_flag("--json", flags.runs.json, "one JSON object a line");
+  app.add_flag("--brief", flags.runs.brief, "no lines for good seeds");
+  app.add_flag("--until-stopped", flags.runs.until_stopped, "seeds from --seed on, until Ctrl-C")->excludes(seeds);
+  app.add_flag("--probes-required", flags.runs.probes_required, "fail when a rare branch was not reached");
+  app.add_option("--report", flags.runs.report, "write the summary and the failures to this file, too");
+  app.add_option("--shrink", flags.runs.shrink_runs_max, "runs to spend on shortening a failure; 0 = none")
+      ->capture_default_str();
   app.add_flag("--canary", flags.canary, "falsify one answer: the run must fail, or the checkers are asleep");
   app.add_option("--bug", flags.bug, "switch a seeded bug on (needs a build of the `bugs` preset)");
   app.add_flag("--list-bugs", flags.list_bugs, "the seeded bugs, where they come from and what catches them");
-  app.add_option("--find-bugs", flags.find_bugs, "the first seed that catches each bug (all, or one name)");
+  app.add_flag("--list-scenarios", flags.list_scenarios, "the scenarios that are built in");
+  app.add_option("--find-bugs", flags.find_bugs, "the first seed that catches each bug (all, a name, or a protocol's)");
+  app.add_option("--repeat", flags.repeat, "with --find-bugs: searches from so many places, and their medians")
+      ->check(CLI::Range(1, 99));
+}
+
+int Run(Flags& flags) {
+  const Result<consensus::Protocol> protocol = consensus::ParseProtocol(flags.protocol);
+  if (!protocol.ok()) return Fail(protocol.status().message());
+  // A search goes through the protocols.
+  const std::optional<consensus::Traits> traits =
+      flags.find_bugs.empty() ? std::optional(TraitsOf(*protocol)) : std::nullopt;
+  Result<std::vector<Scenario>> scenarios = ChooseScenarios(flags.scenario, traits);
+  if (!scenarios.ok()) return Fail(scenarios.status().message());
+  const std::optional<SeedRange> range = ParseSeeds(flags);
+  if (!range) return Fail("--seeds " + flags.seeds + ": write it as FIRST..LAST, for example 1..200");
+  RunOptions run;
+  run.protocol = *protocol;
+  run.bug = flags.bug;
+  run.canary = flags.canary;
+  if (!ParseNumbers(flags.skip, &run.skipped)) {
+    return Fail("--skip " + flags.skip + ": write it as numbers and ranges, for example 3,5..9");
+  }
+  if (!run.skipped.empty() && (range->first != range->last || flags.runs.until_stopped)) {
+    return Fail("--skip is for one seed");
+  }
+  if (!flags.bug.empty() && FindSeededBug(flags.bug) == nullptr) {
+    return Fail("no seeded bug \"" + flags.bug +
+                "\" in this build: --list-bugs shows them, the `bugs` preset has them");
+  }
+  SetLogLevel(LogLevel::kError);
+  if (!flags.find_bugs.empty()) {
+    const SeedRange seeds = flags.seeds.empty() ? SeedRange{1, kBugSeedsMax} : *range;
+    return FindBugs({run, *std::move(scenarios), flags.find_bugs, seeds, flags.jobs, flags.repeat});
+  }
+  flags.runs.run = run;
+  flags.runs.scenarios = *std::move(scenarios);
+  flags.runs.seeds = *range;
+  flags.runs.jobs = flags.jobs;
+  return RunSeeds(flags.runs);
 }
 
 }  // namespace
@@ -187,21 +157,8 @@ int SimMain(int argc, char** argv) {
     return app.exit(e) == 0 ? kGood : kCouldNotRun;
   }
   if (flags.list_bugs) return ListBugs();
-  const Result<consensus::Protocol> protocol = consensus::ParseProtocol(flags.protocol);
-  if (!protocol.ok()) return Fail(protocol.status().message());
-  const std::optional<SeedRange> range = ParseSeeds(flags);
-  if (!range) return Fail("--seeds " + flags.seeds + ": write it as FIRST..LAST, for example 1..200");
-  if (!flags.bug.empty() && FindSeededBug(flags.bug) == nullptr) {
-    return Fail("no seeded bug \"" + flags.bug +
-                "\" in this build: --list-bugs shows them, the `bugs` preset has them");
-  }
-  SetLogLevel(LogLevel::kError);
-  RunOptions options;
-  options.protocol = *protocol;
-  options.bug = flags.bug;
-  options.canary = flags.canary;
-  if (!flags.find_bugs.empty()) return FindBugs(flags, options);
-  return RunSeeds(flags, options, *range);
+  if (flags.list_scenarios) return ListScenarios();
+  return Run(flags);
 }
 
 }  // namespace quorate::sim

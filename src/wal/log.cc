@@ -8,6 +8,7 @@
 
 #include "base/bug.h"
 #include "base/log.h"
+#include "base/probe.h"
 #include "wal/format.h"
 #include "wal/recovery.h"
 #include "wal/rewriter.h"
@@ -469,6 +470,7 @@ void LogImpl::AddRewritten(Write* write) {
     Rewritten& record = records[copy.group];
     record.group = copy.group;
     record.incarnation = incarnation_;
+    QUORATE_PROBE(wal_entry_rewritten_forward);
     record.entries.push_back(std::move(copy.entry));
   }
   for (auto& [id, record] : records) {

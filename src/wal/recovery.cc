@@ -6,6 +6,7 @@
 
 #include "base/bug.h"
 #include "base/log.h"
+#include "base/probe.h"
 #include "wal/segment_scan.h"
 
 namespace quorate::wal {
@@ -136,6 +137,7 @@ Status Recovery::Accept(const SegmentContent& segment, std::uint32_t offset, con
     // The numbers go on without a gap, so what could not be read behind the last write of a full segment was no write.
     LogWarn(bad_->path + ": offset " + std::to_string(bad_->place.offset) +
             ": bytes that are not a write, after the segment's last one; ignored");
+    QUORATE_PROBE(wal_garbage_behind_the_last_write_of_a_segment);
     bad_.reset();
     out_.cuts.clear();
   }
@@ -252,6 +254,7 @@ void Recovery::ReplayRewritten(const SegmentContent& segment, std::uint32_t offs
     // segment.
     const LogIndex index = entry.index;
     if (index <= replayed.log.snapshot.last || index > replayed.log.last) continue;
+    QUORATE_PROBE(wal_rewritten_entry_replayed);
     replayed.entries.insert_or_assign(index, Replayed::Found{{segment.number, offset}, std::move(entry)});
   }
 }

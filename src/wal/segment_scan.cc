@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/bug.h"
+#include "base/probe.h"
 
 namespace quorate::wal {
 namespace {
@@ -64,6 +65,7 @@ ParsedWrite ParseWrite(SegmentContent& segment, const WritePlace& place) {
   }
   const std::uint64_t end = offset + kWriteHeaderBytes + header->body_bytes;
   if (end > segment.size) {
+    QUORATE_PROBE(wal_file_ends_inside_a_write);
     write.reason = "the file ends inside write " + std::to_string(header->number);
     return write;
   }

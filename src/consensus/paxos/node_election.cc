@@ -8,6 +8,7 @@
 
 #include "base/bug.h"
 #include "base/check.h"
+#include "base/probe.h"
 #include "consensus/change.h"
 #include "consensus/paxos/node.h"
 #include "consensus/quorum/quorum.h"
@@ -34,6 +35,7 @@ void Node::TickElection() {
   if (timer_.early && (*timer_.early == 0 || --*timer_.early == 0)) {
     timer_.early_used = acceptor_.promised();
     ++traces_.counters.early_elections;
+    QUORATE_PROBE(paxos_early_poll);
     return StartPoll(Campaign::kRefused);
   }
   if (timer_.elapsed >= timer_.timeout) return StartPoll(Campaign::kTimeout);
@@ -120,6 +122,7 @@ void Node::OnPoll(ReplicaId from, const Poll& poll) {
     const auto answer = candidate->answers.find(from);
     const bool refused_us = answer != candidate->answers.end() && !answer->second;
     granted = poll.first_open > own || (poll.first_open == own && from < self()) || refused_us;
+    QUORATE_PROBE(paxos_two_poll_each_other);
     if (granted) BecomeFollower(acceptor_.promised(), std::nullopt);
   }
   Send(from, acceptor_.promised(), PollReply{poll.number, granted});

@@ -15,6 +15,7 @@
 
 #include "base/bug.h"
 #include "base/check.h"
+#include "base/probe.h"
 #include "consensus/change.h"
 #include "consensus/paxos/node.h"
 #include "consensus/quorum/quorum.h"
@@ -37,6 +38,7 @@ void Node::On(ChangeMembers event) {
     return;
   }
   if (!MayChange(*leader, event.target)) {
+    QUORATE_PROBE(paxos_change_refused);
     out_.failed.push_back({event.origin, FailureReason::kDropped});
     return;
   }
@@ -123,6 +125,7 @@ bool Node::HasLeft() const {
 // A leader that is no acceptor of the slots to come leads until the change is over. Who has most is told to take over
 // at once, so that nobody waits for an election timeout.
 void Node::LeaveOffice(Leader& leader) {
+  QUORATE_PROBE(paxos_removed_leader_leaves_office);
   const Progress* best = nullptr;
   ReplicaId heir;
   for (auto& [id, peer] : leader.peers) {

@@ -8,6 +8,7 @@
 
 #include "base/bug.h"
 #include "base/check.h"
+#include "base/probe.h"
 #include "consensus/change.h"
 #include "consensus/paxos/node.h"
 
@@ -78,6 +79,7 @@ void Node::On(LogLoaded event) {
   learner_.FinishLoad(std::move(event.entries));
   auto* leader = std::get_if<Leader>(&role_);
   if (!gone || leader == nullptr) return;
+  QUORATE_PROBE(paxos_log_released_while_it_was_loaded);
   // Released since it was asked for: who needs it needs a snapshot.
   for (auto& [id, peer] : leader->peers) {
     if (peer.replicating() && peer.next() <= event.first) AskForSnapshot(id, peer, event.first);

@@ -5,6 +5,7 @@
 
 #include "base/bug.h"
 #include "base/check.h"
+#include "base/probe.h"
 #include "consensus/raft/node.h"
 
 namespace quorate::consensus::raft {
@@ -37,6 +38,7 @@ void Node::TickElection() {
   if (timer_.early && (*timer_.early == 0 || --*timer_.early == 0)) {
     timer_.early_used = hard_.term;
     ++counters_.early_elections;
+    QUORATE_PROBE(raft_early_election);
     return StartPreVote(Campaign::kRefused);
   }
   if (timer_.elapsed >= timer_.timeout) StartPreVote(Campaign::kTimeout);
@@ -115,6 +117,7 @@ void Node::HandlePreVote(ReplicaId from, Term term, const VoteRequest& request) 
     const auto answer = candidate->answers.find(from);
     const bool refused_us = answer != candidate->answers.end() && !answer->second;
     granted = !equal || from < options_.self || refused_us;
+    QUORATE_PROBE(raft_two_ask_each_other_for_pre_votes);
     if (granted) BecomeFollower(hard_.term, std::nullopt);
   }
   Send(from, granted ? term : hard_.term, VoteReply{true, granted});

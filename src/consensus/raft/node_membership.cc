@@ -24,6 +24,7 @@
 
 #include "base/bug.h"
 #include "base/check.h"
+#include "base/probe.h"
 #include "consensus/raft/node.h"
 
 namespace quorate::consensus::raft {
@@ -47,6 +48,7 @@ void Node::On(ChangeMembers event) {
     return;
   }
   if (!MayChange(*leader, event.target)) {
+    QUORATE_PROBE(raft_change_refused);
     out_.failed.push_back({event.origin, FailureReason::kDropped});
     return;
   }

@@ -4,6 +4,7 @@
 
 #include "base/bug.h"
 #include "base/check.h"
+#include "base/probe.h"
 #include "consensus/raft/node.h"
 
 namespace quorate::consensus::raft {
@@ -61,6 +62,7 @@ void Node::Append(Entry entry) {
 }
 
 void Node::CutAfter(LogIndex last_kept) {
+  QUORATE_PROBE(raft_cuts_a_conflicting_tail);
   log_.TruncateAfter(last_kept);
   writes_.TruncateAfter(last_kept);
   configurations_.TruncateAfter(last_kept);

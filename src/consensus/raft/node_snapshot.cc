@@ -7,6 +7,7 @@
 
 #include "base/bug.h"
 #include "base/check.h"
+#include "base/probe.h"
 #include "consensus/raft/node.h"
 
 namespace quorate::consensus::raft {
@@ -40,6 +41,7 @@ void Node::On(SnapshotReceived event) {
   if (std::holds_alternative<Leader>(role_) || meta.last <= hard_.commit) return;
   if (!IsWellFormed(meta.members) || meta.members.voters.empty()) return;
   if (!log_.Matches(meta.last, Term(meta.ballot.number))) return Install(std::move(event.meta));
+  QUORATE_PROBE(raft_snapshot_ends_inside_the_log);
   CommitUpto(meta.last);
   // It may have said that this member is a voter no more.
   if (std::holds_alternative<Candidate>(role_) && !MayCampaign()) BecomeFollower(hard_.term, std::nullopt);
@@ -50,6 +52,7 @@ void Node::Install(SnapshotMeta meta) {
   const Term term(meta.ballot.number);
   // A candidate has claimed a log that ends elsewhere now; and no log is ahead of its owner's term.
   if (term > hard_.term || std::holds_alternative<Candidate>(role_)) {
+    QUORATE_PROBE(raft_installs_above_its_term_or_as_candidate);
     BecomeFollower(std::max(term, hard_.term), std::nullopt);
   }
   const std::vector<Entry> stale =
@@ -88,6 +91,7 @@ void Node::On(LogLoaded event) {
   log_.FinishLoad(std::move(event.entries));
   auto* leader = std::get_if<Leader>(&role_);
   if (!gone || leader == nullptr) return;
+  QUORATE_PROBE(raft_log_released_while_it_was_loaded);
   // Released since it was asked for: who needs it needs a snapshot.
   for (auto& [id, peer] : leader->peers) {
     if (peer.replicating() && peer.next() <= event.first) AskForSnapshot(id, peer, event.first);

@@ -14,6 +14,7 @@
 
 #include "base/bug.h"
 #include "base/check.h"
+#include "base/probe.h"
 #include "consensus/zab/node.h"
 
 namespace quorate::consensus::zab {
@@ -68,6 +69,7 @@ void Node::AnswerCEpoch(Leading& leading, ReplicaId from, Session& session) {
   const bool to_another = accepted.number == leading.epoch.value && accepted.owner != options_.self;
   if (accepted.number > leading.epoch.value && leading.secured()) return GoLooking();
   if (!leading.secured() && (accepted.number > leading.epoch.value || to_another)) {
+    QUORATE_PROBE(zab_chooses_another_epoch);
     return ChooseEpoch(leading, accepted.number + 1);
   }
   session.stage = Stage::kPromising;
@@ -83,7 +85,10 @@ void Node::HandleBody(Leading& leading, ReplicaId from, Session& session, const 
   const Zxid last{ack.runs.back().generation, ack.runs.back().last};
   const bool ignores = QUORATE_BUG(zab_ignores_current_epoch);
   const bool fresher = !ignores && ack.current != hard_.current ? ack.current > hard_.current : last > LastZxid();
-  if (fresher && IsVoter(members(), from)) return GoLooking();
+  if (fresher && IsVoter(members(), from)) {
+    QUORATE_PROBE(zab_gives_up_for_a_fresher_history);
+    return GoLooking();
+  }
   TrySecure(leading);
 }
 

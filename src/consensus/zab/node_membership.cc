@@ -14,6 +14,7 @@
 
 #include "base/bug.h"
 #include "base/check.h"
+#include "base/probe.h"
 #include "consensus/zab/node.h"
 
 namespace quorate::consensus::zab {
@@ -37,6 +38,7 @@ void Node::On(ChangeMembers event) {
     return;
   }
   if (!MayChange(*leading, event.target)) {
+    QUORATE_PROBE(zab_change_refused);
     out_.failed.push_back({event.origin, FailureReason::kDropped});
     return;
   }

@@ -9,6 +9,7 @@
 
 #include "base/bug.h"
 #include "base/check.h"
+#include "base/probe.h"
 #include "consensus/zab/node.h"
 
 namespace quorate::consensus::zab {
@@ -63,6 +64,7 @@ void Node::AskForSnapshot(ReplicaId to, Session& session) {
 
 // A session whose stream cannot go on: the follower begins anew, and gets what it needs.
 void Node::RestartSession(Leading& leading, ReplicaId to) {
+  QUORATE_PROBE(zab_restarts_a_session);
   ++memory_.counters.broken_sessions;
   const auto found = leading.sessions.find(to);
   if (leading.epoch) SendToFollower(leading, to, found->second, Restart{});

@@ -15,6 +15,7 @@
 
 #include "base/bug.h"
 #include "base/check.h"
+#include "base/probe.h"
 #include "consensus/zab/node.h"
 
 namespace quorate::consensus::zab {
@@ -46,9 +47,15 @@ void Node::BeginSync(ReplicaId to, Session& session) {
     return;
   }
   const std::optional<Zxid> common = CommonPoint(history);
-  if (!common) return AskForSnapshot(to, session);
+  if (!common) {
+    QUORATE_PROBE(zab_snap_instead_of_diff);
+    return AskForSnapshot(to, session);
+  }
   session.next = common->index.Next();
-  if (common->index < history.runs.back().last) SendToFollower(leading, to, session, Trunc{*common});
+  if (common->index < history.runs.back().last) {
+    QUORATE_PROBE(zab_trunc);
+    SendToFollower(leading, to, session, Trunc{*common});
+  }
 }
 
 void Node::HandleBody(Leading& leading, ReplicaId from, Session& session, const Received& received) {
