@@ -105,23 +105,21 @@ void Nemesis::Stop() {
 }
 
 void Nemesis::Next() {
-  if (stopped_) return;
+  if (stopped_ || (!options_.plan.empty() && struck_ == options_.plan.size())) return;
   ++struck_;
-  if (options_.plan.empty()) {
-    Begin();
-    After(DrawGap(), [this] { Next(); });
-    return;
-  }
-  const Strike& planned = options_.plan[struck_ - 1];
+  const Strike* planned = options_.plan.empty() ? nullptr : &options_.plan[struck_ - 1];
+  std::uint64_t gap = 0;
   if (!options_.skipped.contains(struck_)) {
-    random_ = SeededRandom(planned.dice);
-    storm_left_ = planned.storm_left;
-    storm_gap_max_ns_ = planned.storm_gap_max_ns;
+    if (planned != nullptr) {
+      random_ = SeededRandom(planned->dice);
+      storm_left_ = planned->storm_left;
+      storm_gap_max_ns_ = planned->storm_gap_max_ns;
+    }
     Begin();
-    DrawGap();
+    gap = DrawGap();
   }
-  if (struck_ == options_.plan.size()) return;
-  After(options_.plan[struck_].at_ns - planned.at_ns, [this] { Next(); });
+  if (planned != nullptr && struck_ < options_.plan.size()) gap = options_.plan[struck_].at_ns - planned->at_ns;
+  After(gap, [this] { Next(); });
 }
 
 void Nemesis::Begin() {

@@ -75,7 +75,7 @@ TEST(Scenario, IsFoundByNameOrByFile) {
   EXPECT_EQ(LoadScenario("nowhere/x.toml").status().message(), "nowhere/x.toml: cannot be read");
   const std::string folder = std::string(QUORATE_SOURCE_DIR) + "/tests/scenarios";
   EXPECT_EQ(LoadScenario(folder).status().message(), folder + ": cannot be read");
-  EXPECT_EQ(LoadScenario("no-such").status().message().substr(0, 30), "no scenario \"no-such\"; there ar");
+  EXPECT_EQ(LoadScenario("no-such").status().message().substr(0, 30), "no scenario \"no-such\"; there a");
 }
 
 TEST(Scenario, TheBuiltInOnesUseEveryFaultAndWorkload) {
