@@ -91,7 +91,10 @@ class SeedRuns {
     if (many || options_.until_stopped) {
       RunJobs(
           options_.seeds.first, last, options_.jobs,
-          [this](std::uint64_t seed) { return EncodeReport(RunOne(Options(seed))); },
+          [this](std::uint64_t seed) {
+            const RunOptions options = Options(seed);
+            return IsExcepted(options) ? std::string() : EncodeReport(RunOne(options));
+          },
           [this](std::uint64_t seed, const std::string& encoded) { return Take(seed, encoded); });
     } else {
       RunOptions options = Options(options_.seeds.first);
@@ -122,6 +125,13 @@ class SeedRuns {
     return options_.twice || (many && seed / options_.scenarios.size() % kTwiceEvery == 0);
   }
 
+  bool IsExcepted(const RunOptions& options) const {
+    return std::any_of(options_.except.begin(), options_.except.end(), [&](const PinnedSeed& known) {
+      return known.protocol == options.protocol && known.seed == options.seed &&
+             (known.scenario.empty() ? Scenario().name : known.scenario) == options.scenario.name;
+    });
+  }
+
   Report RunOne(RunOptions options) const {
     options = WithPlan(std::move(options));
     Report report = RunSeedApart(options);
@@ -134,6 +144,7 @@ class SeedRuns {
   }
 
   bool Take(std::uint64_t seed, const std::string& encoded) {
+    if (encoded.empty() && IsExcepted(Options(seed))) return stop_asked == 0;
     Report report;
     if (!DecodeReport(encoded, &report)) {
       if (stop_asked != 0) return false;  // the child was told, too

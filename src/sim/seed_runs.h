@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/pinned.h"
 #include "sim/run.h"
 
 namespace quorate::sim {
@@ -25,9 +26,10 @@ struct SeedRunOptions {
   std::uint64_t jobs = 1;
   bool twice = false;  // every one, not only every tenth of many
   bool json = false;
-  bool brief = false;            // no lines for good seeds
-  bool until_stopped = false;    // goes on after `seeds.first` until SIGINT or SIGTERM
-  bool probes_required = false;  // a rare branch that no run reached is a failure
+  bool brief = false;              // no lines for good seeds
+  std::vector<PinnedSeed> except;  // known to fail: not run
+  bool until_stopped = false;      // goes on after `seeds.first` until SIGINT or SIGTERM
+  bool probes_required = false;    // a rare branch that no run reached is a failure
   std::uint64_t shrink_runs_max = 60;
   std::string report;  // where the summary is written as well, from time to time; "" = nowhere
 };

@@ -11,6 +11,7 @@
 #include "sim/bug_search.h"
 #include "sim/bugs.h"
 #include "sim/jobs.h"
+#include "sim/pinned.h"
 #include "sim/protocols.h"
 #include "sim/seed_runs.h"
 #include "sim/shrink.h"
@@ -33,6 +34,7 @@ struct Flags {
   bool canary = false;
   bool list_bugs = false;
   bool list_scenarios = false;
+  std::string except;
   std::string find_bugs;  // "all", a name or a protocol
   std::uint64_t repeat = 1;
   SeedRunOptions runs;
@@ -92,6 +94,8 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_flag("--twice", flags.runs.twice, "run each seed twice and compare the hashes of all that happened");
   app.add_flag("--json", flags.runs.json, "one JSON object a line");
   app.add_flag("--brief", flags.runs.brief, "no lines for good seeds");
+  app.add_option("--except", flags.except, "a file of known failures (as tests/sim/open_seeds.txt) that are not run")
+      ->check(CLI::ExistingFile);
   app.add_flag("--until-stopped", flags.runs.until_stopped, "seeds from --seed on, until Ctrl-C")->excludes(seeds);
   app.add_flag("--probes-required", flags.runs.probes_required, "fail when a rare branch was not reached");
   app.add_option("--report", flags.runs.report, "write the summary and the failures to this file, too");
@@ -135,6 +139,7 @@ int Run(Flags& flags) {
     const SeedRange seeds = flags.seeds.empty() ? SeedRange{1, kBugSeedsMax} : *range;
     return FindBugs({run, *std::move(scenarios), flags.find_bugs, seeds, flags.jobs, flags.repeat});
   }
+  if (!flags.except.empty()) flags.runs.except = ReadPinnedSeeds(flags.except);
   flags.runs.run = run;
   flags.runs.scenarios = *std::move(scenarios);
   flags.runs.seeds = *range;
