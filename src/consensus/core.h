@@ -193,6 +193,9 @@ struct Leadership {
   Ballot ballot;
   std::optional<ReplicaId> leader;
   bool established = false;  // a leader that may take proposals and answer reads; a follower that follows such a one
+  // What this leader proposes may be decided behind the proposals of a later one: Paxos chooses slot by slot. Whatever
+  // must not jump back to a former leader's view says in the command whose it is.
+  bool may_come_late = false;
   friend bool operator==(const Leadership&, const Leadership&) = default;
 };
 

@@ -1,12 +1,14 @@
-// The command encoding, format version 1:
+// The command encoding, format versions 1 and 2:
 //
 //   version (1 byte) | cluster time (8, fixed) | wall time (8, fixed) | rest of the envelope | kind (1 byte) | body
+//
+// Version 2 has the ballot of the leader that wrote the clocks right behind them (number and owner, 8 and 8, fixed). It
+// is written only where a leader's commands may come late (consensus::Leadership).
 //
 // The two clocks stand at fixed places right after the version, so that the leader can write them into a command that
 // is encoded already. Everything else is varints and length-prefixed bytes. tests: command_test.cc holds golden bytes.
 #include "coord/command.h"
 
-#include <cstring>
 #include <utility>
 
 #include "base/check.h"
@@ -16,9 +18,9 @@ namespace quorate::coord {
 namespace {
 
 constexpr std::uint8_t kFormatVersion = 1;
-constexpr std::size_t kClusterTimeOffset = 1;
-constexpr std::size_t kWallTimeOffset = 9;
+constexpr std::uint8_t kFormatVersionOfLeader = 2;
 constexpr std::size_t kClocksEnd = 17;
+constexpr std::size_t kLeaderEnd = 33;
 
 // On disk: never reused.
 enum class Kind : std::uint8_t {
@@ -158,9 +160,14 @@ class Encoder {
   }
 
   void Head(const Envelope& envelope) {
-    out_.Put8(kFormatVersion);
+    const bool leader = envelope.leader != consensus::Ballot();
+    out_.Put8(leader ? kFormatVersionOfLeader : kFormatVersion);
     out_.Put64(envelope.cluster_time_ns);
     out_.Put64(static_cast<std::uint64_t>(envelope.wall_time_ns));
+    if (leader) {
+      out_.Put64(envelope.leader.number);
+      out_.Put64(envelope.leader.owner.value);
+    }
     out_.PutId(envelope.group);
     out_.PutId(envelope.session);
     out_.PutVarint(envelope.sequence);
@@ -254,13 +261,13 @@ class Decoder {
   Result<Command> Run() {
     const std::uint8_t version = in_.Get8();
     if (!in_.ok()) return Status::DataLoss("command: empty");
-    if (version != kFormatVersion) {
+    if (version != kFormatVersion && version != kFormatVersionOfLeader) {
       return Status(StatusCode::kUnimplemented, "command: format version " + std::to_string(version) +
                                                     " is unknown to this build, which knows " +
-                                                    std::to_string(kFormatVersion));
+                                                    std::to_string(kFormatVersionOfLeader));
     }
     Command command;
-    Head(&command.envelope);
+    Head(version == kFormatVersionOfLeader, &command.envelope);
     const std::uint8_t kind = in_.Get8();
     if (in_.ok() && !Body(kind, &command.body)) {
       return Status(StatusCode::kUnimplemented, "command: kind " + std::to_string(kind) + " is unknown to this build");
@@ -270,9 +277,14 @@ class Decoder {
   }
 
  private:
-  void Head(Envelope* envelope) {
+  void Head(bool leader, Envelope* envelope) {
     envelope->cluster_time_ns = in_.Get64();
     envelope->wall_time_ns = static_cast<std::int64_t>(in_.Get64());
+    if (leader) {
+      envelope->leader.number = in_.Get64();
+      envelope->leader.owner = ReplicaId(in_.Get64());
+      if (envelope->leader == consensus::Ballot()) in_.Fail();
+    }
     envelope->group = in_.GetId<GroupId>();
     envelope->session = in_.GetId<SessionId>();
     envelope->sequence = in_.GetVarint();
@@ -523,11 +535,25 @@ Result<Command> DecodeCommand(const Bytes& encoded) {
   return Decoder(encoded).Run();
 }
 
-void StampCommand(std::string& encoded, std::uint64_t cluster_time_ns, std::int64_t wall_time_ns) {
-  CHECK(encoded.size() >= kClocksEnd && static_cast<std::uint8_t>(encoded[0]) == kFormatVersion)
+void StampCommand(std::string& encoded, std::uint64_t cluster_time_ns, std::int64_t wall_time_ns,
+                  consensus::Ballot leader) {
+  const std::uint8_t version = encoded.empty() ? 0 : static_cast<std::uint8_t>(encoded[0]);
+  const bool has_leader = version == kFormatVersionOfLeader;
+  CHECK((version == kFormatVersion || has_leader) && encoded.size() >= (has_leader ? kLeaderEnd : kClocksEnd))
       << "not an encoded command: " << encoded.size() << " bytes";
-  std::memcpy(encoded.data() + kClusterTimeOffset, &cluster_time_ns, sizeof cluster_time_ns);
-  std::memcpy(encoded.data() + kWallTimeOffset, &wall_time_ns, sizeof wall_time_ns);
+  const bool wants_leader = leader != consensus::Ballot();
+  if (wants_leader && !has_leader) encoded.insert(kClocksEnd, kLeaderEnd - kClocksEnd, '\0');
+  if (!wants_leader && has_leader) encoded.erase(kClocksEnd, kLeaderEnd - kClocksEnd);
+  Writer stamp(kLeaderEnd);
+  stamp.Put8(wants_leader ? kFormatVersionOfLeader : kFormatVersion);
+  stamp.Put64(cluster_time_ns);
+  stamp.Put64(static_cast<std::uint64_t>(wall_time_ns));
+  if (wants_leader) {
+    stamp.Put64(leader.number);
+    stamp.Put64(leader.owner.value);
+  }
+  const std::string head = std::move(stamp).Take();
+  encoded.replace(0, head.size(), head);
 }
 
 }  // namespace quorate::coord

@@ -30,12 +30,13 @@ struct Fence {
   friend bool operator==(const Fence&, const Fence&) = default;
 };
 
-// Origin and proposal id travel in consensus::Entry. The two clocks are written by the leader (StampCommand), not by
-// the origin.
+// Origin and proposal id travel in consensus::Entry. The clocks and their leader are written by the leader
+// (StampCommand), not by the origin.
 struct Envelope {
   GroupId group{1};
   std::uint64_t cluster_time_ns = 0;  // see coord/time; apply takes the maximum
   std::int64_t wall_time_ns = 0;      // for people and for choosing a restore point; never read by apply's logic
+  consensus::Ballot leader;           // who wrote the clocks, where its commands may come late; zero elsewhere
   SessionId session;                  // of a pipelined client; 0 = none
   std::uint64_t sequence = 0;         // in that session, from 1: executed only right after its predecessor
   std::string idempotency_id;         // empty = none
@@ -60,8 +61,9 @@ struct Command {
 
 std::string EncodeCommand(const Command& command);
 Result<Command> DecodeCommand(const Bytes& encoded);  // values share `encoded`'s memory
-// Overwrites the two clocks of an encoded command in place.
-void StampCommand(std::string& encoded, std::uint64_t cluster_time_ns, std::int64_t wall_time_ns);
+// Overwrites the two clocks of an encoded command in place, and puts `leader` into it unless that is zero.
+void StampCommand(std::string& encoded, std::uint64_t cluster_time_ns, std::int64_t wall_time_ns,
+                  consensus::Ballot leader = {});
 
 using ResponseBody =
     std::variant<std::monostate, PutResponse, DeleteRangeResponse, TxnResponse, CompactResponse, LeaseGrantResponse,

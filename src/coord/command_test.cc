@@ -142,6 +142,22 @@ TEST(CommandFormatTest, StampingOverwritesOnlyTheTwoClocks) {
   EXPECT_EQ(stamped, EncodeCommand({expected, FullTxn()}));
 }
 
+TEST(CommandFormatTest, AStampMayHoldItsLeaderAndAnotherOneTakesItsPlace) {
+  std::string stamped = EncodeCommand({FullEnvelope(), FullTxn()});
+  const std::string plain = stamped;
+  Envelope expected = FullEnvelope();
+  for (const consensus::Ballot leader : {consensus::Ballot{7, ReplicaId(3)}, consensus::Ballot{8, ReplicaId(1)}}) {
+    StampCommand(stamped, 11, -12, leader);
+    expected.cluster_time_ns = 11;
+    expected.wall_time_ns = -12;
+    expected.leader = leader;
+    EXPECT_EQ(stamped, EncodeCommand({expected, FullTxn()}));
+    EXPECT_EQ(DecodeCommand(Bytes(stamped))->envelope, expected);
+  }
+  StampCommand(stamped, FullEnvelope().cluster_time_ns, FullEnvelope().wall_time_ns);
+  EXPECT_EQ(stamped, plain);
+}
+
 TEST(CommandFormatTest, ValuesShareTheInputsMemory) {
   const Bytes encoded(EncodeCommand({Envelope{}, MakePut("key", std::string(100, 'v'), 0)}));
   const Result<Command> command = DecodeCommand(encoded);

@@ -44,7 +44,7 @@ class GroupMachine final : public Machine {
   std::shared_ptr<replica::SnapshotSource> OpenSnapshot() override;
   std::unique_ptr<replica::SnapshotSink> BeginInstall(LogIndex last) override;
   void Stamp(std::string& command, std::uint64_t monotonic_ns, std::int64_t wall_ns) override {
-    StampCommand(command, state_->cluster_time.Stamp(monotonic_ns), wall_ns);
+    StampCommand(command, state_->cluster_time.Stamp(monotonic_ns), wall_ns, state_->cluster_time.stamps_as());
   }
   void OnLeadership(const consensus::Leadership& leadership, std::uint64_t monotonic_ns) override;
   std::uint64_t StateHash() const override { return state_->buffer->local().hash; }
@@ -241,7 +241,7 @@ std::unique_ptr<replica::Outcome> GroupMachine::Apply(const consensus::Entry& en
     Result<Command> command = prepared ? Result<Command>(*std::move(prepared_.command)) : DecodeCommand(entry.payload);
     CHECK(command.ok()) << "entry " << entry.index.value << ": " << command.status().message()
                         << "; skipping it would make this member differ from the others";
-    state_->cluster_time.Apply(command->envelope.cluster_time_ns);
+    state_->cluster_time.Apply(command->envelope.cluster_time_ns, command->envelope.leader);
     outcome->status = state_->admission.AdmitCommand(*command);
     if (outcome->status.ok()) {
       std::visit([&](const auto& body) { Execute(body, outcome.get()); }, command->body);
@@ -302,7 +302,7 @@ void GroupMachine::Execute(const RaiseFeatureLevel& raise, CommandOutcome* outco
 
 void GroupMachine::OnLeadership(const consensus::Leadership& leadership, std::uint64_t monotonic_ns) {
   const bool led = state_->cluster_time.leads();
-  state_->cluster_time.OnLeadership(leadership.role == consensus::Role::kLeader, monotonic_ns);
+  state_->cluster_time.OnLeadership(leadership, monotonic_ns);
   if (!led) expiry_.Reset();
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/codec.h"
+#include "coord/time/cluster_time.h"
 #include "store/engine.h"
 #include "store/state_hash.h"
 
@@ -43,7 +44,8 @@ std::vector<SnapshotRow> RestoreRows::Pass(std::vector<SnapshotRow> rows) {
     const bool behind = row.table > static_cast<std::uint8_t>(Table::kMeta) || (meta && row.key >= kCompactRevision);
     if (compacted_ && !inserted_ && behind) InsertCompaction(&out);
     const bool replaced = compacted_ && meta && row.key == kCompactRevision;
-    if (replaced || IsOf(row, Table::kMembership) || IsOf(row, Table::kAlarm)) {
+    const bool leader = IsOf(row, Table::kTime) && row.key == coord::ClusterTime::kLeaderKey;  // of the old cluster
+    if (replaced || leader || IsOf(row, Table::kMembership) || IsOf(row, Table::kAlarm)) {
       hash_change_ -= HashOf(row);
       continue;
     }

@@ -1,9 +1,10 @@
 // RestoreRows: what a restored cluster's state differs in from the snapshot's, row by row.
 //
-// The member table and alarms go: they are about members that are not there any more. With a bump, the revision is
-// raised and everything up to it counts as compacted: no watcher or cache of the old cluster's clients can take a new
-// revision for one that it has seen, and who asks for an old one is told to read everything again. Leases keep their
-// time: cluster time stands while no member runs. Called by restore.cc. Plain values.
+// The member table and alarms go: they are about members that are not there any more; so does the leader whose stamp
+// was the newest, as ballots begin anew. With a bump, the revision is raised and everything up to it counts as
+// compacted: no watcher or cache of the old cluster's clients can take a new revision for one that it has seen, and who
+// asks for an old one is told to read everything again. Leases keep their time: cluster time stands while no member
+// runs. Called by restore.cc. Plain values.
 #pragma once
 
 #include <cstdint>

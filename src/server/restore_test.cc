@@ -59,18 +59,20 @@ class RestoreRowsTest : public ::testing::Test {
   const Rows rows_ = Sorted({Row(Table::kMeta, "compact_revision", Ordered(5)), Row(Table::kMeta, "feature_level", "2"),
                              Row(Table::kKv, "0001", "record"), Row(Table::kSession, "lease", "ttl"),
                              Row(Table::kMembership, "m1", "old"), Row(Table::kMembership, "m2", "older"),
-                             Row(Table::kTime, "cluster_time", "9"), Row(Table::kAlarm, "m1", "")});
+                             Row(Table::kTime, "cluster_time", "9"), Row(Table::kTime, "cluster_time_leader", "7"),
+                             Row(Table::kAlarm, "m1", "")});
 };
 
 TEST_F(RestoreRowsTest, TheOldMembersAndAlarmsGoAndTheRevisionCountsAsCompacted) {
   RestoreRows restore(1'000, true);
   const Rows out = PassAll(rows_, &restore);
-  ASSERT_EQ(out.size(), rows_.size() - 3);
+  ASSERT_EQ(out.size(), rows_.size() - 4);
   EXPECT_EQ(out[0].key, "compact_revision");
   EXPECT_EQ(out[0].value.view(), Ordered(1'000));
   for (const SnapshotRow& row : out) {
     EXPECT_NE(row.table, static_cast<std::uint8_t>(Table::kMembership));
     EXPECT_NE(row.table, static_cast<std::uint8_t>(Table::kAlarm));
+    EXPECT_NE(row.key, "cluster_time_leader") << "a new cluster's ballots begin anew";
   }
   EXPECT_EQ(HashOf(rows_) + restore.hash_change(), HashOf(out));
 }

@@ -135,6 +135,11 @@ std::vector<SeededBug> StoreBugs() {
        "an expiry ends a lease that was renewed meanwhile",
        "etcd issues 12528 and 15247: a deposed leader's revocations",
        {"lease", "model"}},
+      {"coord_late_stamp_counts",
+       "a former leader's clock, chosen behind a later leader's commands, sets the time forward and ends what was "
+       "renewed",
+       "primary order, which Multi-Paxos does not keep: Junqueira, Reed, Serafini, DSN 2011, section 1",
+       {"lease"}},
       {"coord_session_gap_ignored",
        "a session's command is executed though the one before it never was",
        "ZooKeeper's FIFO client order on a log with no-ops: Junqueira, Reed, Serafini, DSN 2011, section 1",

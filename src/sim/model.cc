@@ -66,7 +66,11 @@ const std::vector<coord::RequestOp>& Branch(const coord::TxnRequest& txn, bool s
 }  // namespace
 
 coord::CommandOutcome Model::Execute(const coord::Command& command) {
-  time_ns_ = std::max(time_ns_, command.envelope.cluster_time_ns);
+  // What a former leader stamped says nothing behind a later one.
+  if (command.envelope.leader >= newest_leader_) {
+    newest_leader_ = command.envelope.leader;
+    time_ns_ = std::max(time_ns_, command.envelope.cluster_time_ns);
+  }
   coord::CommandOutcome outcome;
   outcome.status = TakeTurn(command.envelope);
   if (outcome.status.ok()) outcome = std::visit([this](const auto& body) { return Run(body); }, command.body);

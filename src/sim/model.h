@@ -84,6 +84,7 @@ class Model {
   Revision revision_ = 1;
   Revision compacted_ = 0;
   std::uint64_t time_ns_ = 0;
+  consensus::Ballot newest_leader_;  // of those that stamped what was executed
   std::uint32_t level_ = 1;
   std::map<std::string, std::vector<store::KeyValue>> versions_;  // ascending; version 0 = a deletion
   std::map<Revision, std::vector<store::Event>> events_;          // those of revision_ + 1 are of the open command

@@ -381,6 +381,7 @@ Leadership Node::CurrentLeadership() const {
   now.established = now.leader.has_value();
   if (const auto* leader = std::get_if<Leader>(&role_)) {
     now.role = Role::kLeader;
+    now.may_come_late = true;
     now.established = !leader->transfer;
   } else if (!IsSelfVoter()) {
     now.role = Role::kLearner;

@@ -231,6 +231,37 @@ TEST_F(LeaseTest, AnOlderStampDoesNotTurnTimeBack) {
   EXPECT_THAT(m_->Leases(), ElementsAre(1));
 }
 
+// Multi-Paxos may choose what the first leader proposed behind what the second one did; the first one's time was ahead,
+// for the second did not count what passed between the two.
+TEST_F(LeaseTest, AFormerLeadersStampThatComesLateEndsNothing) {
+  const auto stamped = [this](CommandBody body, std::uint64_t time_ns, std::uint64_t ballot) {
+    Envelope envelope;
+    envelope.cluster_time_ns = time_ns;
+    envelope.leader = {ballot, ReplicaId(1)};
+    return m_.ApplyEncoded(Bytes(EncodeCommand({envelope, std::move(body)})));
+  };
+  stamped(LeaseGrantRequest{1, 5}, 1 * kSecond, 1);
+  stamped(LeaseRenewRequest{1}, 2 * kSecond, 2);
+  stamped(ExpireRequest{{1}}, 9 * kSecond, 1);
+  EXPECT_THAT(m_->Leases(), ElementsAre(1));
+  stamped(ExpireRequest{{1}}, 6 * kSecond, 2);
+  EXPECT_THAT(m_->Leases(), ElementsAre(1));
+  stamped(ExpireRequest{{1}}, 7 * kSecond, 3);
+  EXPECT_THAT(m_->Leases(), IsEmpty());
+}
+
+TEST_F(LeaseTest, OnlyWhoseCommandsMayComeLateStampsItsBallot) {
+  for (const bool late : {false, true}) {
+    consensus::Leadership leadership = Leads(true);
+    leadership.ballot = {4, ReplicaId(2)};
+    leadership.may_come_late = late;
+    m_->OnLeadership(leadership, kSecond);
+    std::string encoded = EncodeCommand({Envelope{}, AdvanceTime{}});
+    m_->Stamp(encoded, 2 * kSecond, 0);
+    EXPECT_EQ(DecodeCommand(Bytes(encoded))->envelope.leader, late ? leadership.ballot : consensus::Ballot());
+  }
+}
+
 TEST_F(LeaseTest, AChangeOfLeaderNeverEndsALeaseEarly) {
   m_->OnLeadership(Leads(true), 100 * kSecond);
   EXPECT_TRUE(ApplyAsLeader(LeaseGrantRequest{1, 10}, 101 * kSecond).status.ok());
