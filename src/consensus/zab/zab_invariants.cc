@@ -103,12 +103,21 @@ std::uint64_t Node::Fingerprint() const {
     h.Add(staging.begun ? 1 : 0).Add(staging.snapshot ? staging.snapshot->last : LogIndex());
     h.Add(staging.cut ? staging.cut->value + 1 : 0).Add(staging.entries.size());
     h.Add(staging.end.epoch).Add(staging.end.index);
+    // What one zxid names differs between executions, so the zxid does not stand for the entries here.
+    for (const Entry& entry : staging.entries) {
+      h.Add(static_cast<std::uint64_t>(entry.kind)).Add(entry.origin.replica).Add(entry.origin.incarnation);
+      h.Add(entry.origin.proposal).AddBytes(entry.payload.view());
+    }
+    h.Add(following->vote.epoch).Add(following->vote.last.epoch).Add(following->vote.last.index);
+    h.Add(following->vote.leader).Add(following->vote.nominated ? 1 : 0);
   } else if (const auto* leading = std::get_if<Leading>(&role_)) {
     h.Add(static_cast<std::uint64_t>(leading->progress)).Add(leading->epoch).Add(leading->history_end);
     h.Add(leading->own_promise <= writes_.persisted() ? 1 : 0).Add(leading->own_ack <= writes_.persisted() ? 1 : 0);
     h.Add(left(options_.heartbeat_ticks, leading->heartbeat_elapsed));
     h.Add(left(2 * options_.election_ticks, leading->quorum_elapsed));
     h.Add(leading->settled).Add(leading->caught_up_from).Add(leading->reads.Hash());
+    h.Add(leading->vote.epoch).Add(leading->vote.last.epoch).Add(leading->vote.last.index).Add(leading->vote.leader);
+    h.Add(leading->vote.nominated ? 1 : 0);
     if (leading->transfer) {
       h.Add(leading->transfer->to).Add(left(options_.election_ticks, leading->transfer->elapsed_ticks));
     }
