@@ -23,10 +23,10 @@ build: packages-build
 run: build
 	@build/release/quorate local
 
-test: packages-build packages-test packages-peers
+test: packages-build packages-test packages-browser packages-peers
 	@tools/run-tests
 
-test-full: packages-build packages-test packages-peers
+test-full: packages-build packages-test packages-browser packages-peers
 	@tools/run-tests --full
 
 test-sanitize: packages-build packages-test

@@ -10,6 +10,7 @@
 #include "coord/command.h"
 #include "replica/member_snapshots.h"
 #include "replica/snapshot_directory.h"
+#include "sim/trace/recorder.h"
 #include "wal/log.h"
 
 namespace quorate::sim {
@@ -54,6 +55,7 @@ class ObservedMachine final : public replica::StateMachine {
   }
   std::unique_ptr<replica::Outcome> Apply(const consensus::Entry& entry) override {
     monitor_.OnDecided(member_, entry);
+    if (Recorder* recorder = scheduler_.recorder()) recorder->OnExecuted(scheduler_.now(), member_, entry);
     if (prepared_ != entry.index) {
       monitor_.Report("invariant", "member " + std::to_string(member_.value) + " executes entry " +
                                        std::to_string(entry.index.value) + " before what it reads is in memory");
@@ -68,6 +70,9 @@ class ObservedMachine final : public replica::StateMachine {
   std::unique_ptr<replica::SnapshotSink> BeginInstall(LogIndex last) override {
     return std::make_unique<ObservedSink>(machine_.BeginInstall(last), [this] {
       monitor_.CountSnapshotLoaded();
+      if (Recorder* recorder = scheduler_.recorder()) {
+        recorder->OnSnapshotLoaded(scheduler_.now(), member_, machine_.applied());
+      }
       monitor_.OnState(member_, machine_, *keyspace_.image());
     });
   }
@@ -174,6 +179,11 @@ void Member::JumpWallClock(std::int64_t by_ns) {
   if (running()) life_->clock.JumpWall(by_ns);
 }
 
+void Member::Pause(std::uint64_t until) {
+  if (Recorder* recorder = scheduler_.recorder()) recorder->OnPaused(scheduler_.now(), id(), until);
+  scheduler_.Pause(process(), until);
+}
+
 void Member::LimitDisk(std::uint64_t more_bytes) {
   disk_->SetCapacity(disk_->used() + more_bytes);
   faults_.disk_limited = true;
@@ -260,6 +270,9 @@ StartOutcome Member::Start() {
   disk_executor_->set_target(&life_->executor);
   const StartOutcome outcome = Open();
   if (outcome != StartOutcome::kRunning) return outcome;
+  if (Recorder* recorder = scheduler_.recorder()) {
+    recorder->OnStarted(scheduler_.now(), id(), life_->log->incarnation());
+  }
   monitor_.OnRecovered(id(), life_->group->core());
   CheckNothingReleasedTooEarly();
   life_->transport->Start(life_->group.get());
@@ -392,6 +405,9 @@ void Member::CheckNothingReleasedTooEarly() {
 
 void Member::Crash(Exit how, env::Survival survival) {
   if (!running()) return;
+  if (Recorder* recorder = scheduler_.recorder()) {
+    recorder->OnEnded(scheduler_.now(), id(), how == Exit::kProcess ? "the process is killed" : "the power is gone");
+  }
   scheduler_.Kill(life_->process);
   if (life_->transport != nullptr) network_.Detach(id(), how);
   disk_executor_->set_target(nullptr);
@@ -405,6 +421,9 @@ void Member::CheckInvariants() {
   if (!running() || life_->group == nullptr) return;
   life_->group->core().CheckInvariants();
   monitor_.OnLeadership(id(), life_->group->status().leadership, life_->group->membership());
+  if (Recorder* recorder = scheduler_.recorder()) {
+    recorder->OnLeadership(scheduler_.now(), id(), life_->group->status().leadership);
+  }
 }
 
 void Member::ScheduleDue() {

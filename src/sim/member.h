@@ -77,7 +77,7 @@ class Member {
   // Opens the disk, recovers and begins. Unless it runs then, the caller crashes it and may try again.
   StartOutcome Start();
   void Crash(Exit how, env::Survival survival);
-  void Pause(std::uint64_t until) { scheduler_.Pause(process(), until); }
+  void Pause(std::uint64_t until);
   void JumpWallClock(std::int64_t by_ns);
   // Added to every sync's time from now on; 0 = as drawn.
   void set_slow_disk(std::uint64_t extra_max_ns) { faults_.slow_disk_max_ns = extra_max_ns; }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "sim/trace/recorder.h"
 
 namespace quorate::sim {
 namespace {
@@ -139,6 +140,9 @@ void Nemesis::Begin() {
       refused_ = false;
       (this->*fault.strike)();
       if (!refused_) ++counts_[fault.kind];
+      if (Recorder* recorder = refused_ ? nullptr : cluster_.scheduler().recorder()) {
+        recorder->OnFault(cluster_.scheduler().now(), fault.kind);
+      }
       break;
     }
     draw -= fault.weight;

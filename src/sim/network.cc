@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "base/check.h"
+#include "sim/trace/recorder.h"
 
 namespace quorate::sim {
 namespace {
@@ -85,6 +86,7 @@ void Network::Detach(ReplicaId member, Exit how) {
 
 void Network::Cut(ReplicaId from, ReplicaId to) {
   if (!cuts_.insert({from, to}).second) return;
+  if (Recorder* recorder = scheduler_.recorder()) recorder->OnCut(scheduler_.now(), from, to, true);
   const std::uint64_t began = scheduler_.now();
   inboxes_[{from, to}].cut_at = began;
   scheduler_.After(random_.Between(kCutNoticeMinNs, kCutNoticeMaxNs), kSimulator, [this, from, to, began] {
@@ -93,12 +95,14 @@ void Network::Cut(ReplicaId from, ReplicaId to) {
 }
 
 void Network::Heal(ReplicaId from, ReplicaId to) {
-  if (cuts_.erase({from, to}) != 0) ScheduleDelivery({from, to});
+  if (cuts_.erase({from, to}) == 0) return;
+  if (Recorder* recorder = scheduler_.recorder()) recorder->OnCut(scheduler_.now(), from, to, false);
+  ScheduleDelivery({from, to});
 }
 
 void Network::HealAll() {
-  const std::set<Direction> healed = std::exchange(cuts_, {});
-  for (const Direction& direction : healed) ScheduleDelivery(direction);
+  const std::set<Direction> cuts = cuts_;
+  for (const auto& [from, to] : cuts) Heal(from, to);
 }
 
 std::string Network::DescribeLinks() const {
@@ -137,23 +141,25 @@ void Network::Send(ReplicaId from, ReplicaId to, Bytes frame) {
   const LinkId link = inboxes_[{to, from}].announced;  // the link the sender believes in
   if (!link || link != pair.current) return;
   if (tap_) tap_(from, to, frame);
+  Recorder* const recorder = scheduler_.recorder();
+  const std::uint64_t recorded = recorder == nullptr ? 0 : recorder->OnSent(scheduler_.now(), from, to, frame);
   if (random_.Below(1'000'000) < options_.reset_per_million) {
     Break(from, to, kResetNoticeMaxNs);
     return;
   }
   const Direction direction{from, to};
-  if (options_.unordered) return SendUnordered(direction, link, std::move(frame));
+  if (options_.unordered) return SendUnordered(direction, Frame{link, 0, std::move(frame), recorded});
   Inbox& inbox = inboxes_[direction];
   inbox.last_due = std::max(inbox.last_due, scheduler_.now() + FrameDelay(pair));
-  inbox.frames.push_back(Frame{link, inbox.last_due, std::move(frame)});
+  inbox.frames.push_back(Frame{link, inbox.last_due, std::move(frame), recorded});
   ScheduleDelivery(direction);
 }
 
-void Network::SendUnordered(Direction direction, LinkId link, Bytes bytes) {
+void Network::SendUnordered(Direction direction, Frame frame) {
   if (random_.Chance(options_.lost_permille)) return;
   const int copies = random_.Chance(options_.doubled_permille) ? 2 : 1;
   for (int i = 0; i < copies; ++i) {
-    Frame frame{link, scheduler_.now() + FrameDelay(PairOf(direction.first, direction.second)), bytes};
+    frame.due = scheduler_.now() + FrameDelay(PairOf(direction.first, direction.second));
     if (random_.Chance(options_.stray_permille)) frame.due += random_.Below(options_.stray_max_ns);
     scheduler_.At(frame.due, hosts_.at(direction.second).process, [this, direction, frame] {
       if (!cuts_.contains(direction)) Hand(direction, frame);
@@ -186,6 +192,7 @@ void Network::Hand(Direction direction, const Frame& frame) {
   env::TransportListener* listener = hosts_.at(direction.second).listener;
   if (listener == nullptr || frame.link != inboxes_[direction].announced) return;
   ++frames_delivered_;
+  if (Recorder* recorder = scheduler_.recorder()) recorder->OnArrived(scheduler_.now(), frame.recorded);
   trace_.Mix(direction.first.value * 1000 + direction.second.value);
   trace_.MixBytes(frame.bytes.view());
   listener->OnFrame(direction.first, frame.link, frame.bytes);
@@ -209,7 +216,10 @@ void Network::Down(ReplicaId at, ReplicaId peer, LinkId link) {
   if (inbox.announced != link || !link) return;
   inbox.announced = {};
   std::erase_if(inbox.frames, [link](const Frame& frame) { return frame.link == link; });
-  if (env::TransportListener* listener = hosts_.at(at).listener) listener->OnLinkDown(peer, link);
+  env::TransportListener* listener = hosts_.at(at).listener;
+  if (listener == nullptr) return;
+  if (Recorder* recorder = scheduler_.recorder()) recorder->OnLink(scheduler_.now(), at, peer, false);
+  listener->OnLinkDown(peer, link);
 }
 
 void Network::Dial(ReplicaId a, ReplicaId b, std::uint64_t delay_ns) {
@@ -246,6 +256,7 @@ void Network::Announce(ReplicaId at, ReplicaId peer, LinkId link) {
   if (PairOf(at, peer).current != link) return;  // broken before it was heard of; a newer one may stand already
   Down(at, peer, inboxes_[{peer, at}].announced);
   inboxes_[{peer, at}].announced = link;
+  if (Recorder* recorder = scheduler_.recorder()) recorder->OnLink(scheduler_.now(), at, peer, true);
   hosts_.at(at).listener->OnLinkUp(peer, link, hosts_.at(peer).incarnation);
 }
 

@@ -96,6 +96,7 @@ class Network {
     LinkId link;
     std::uint64_t due = 0;
     Bytes bytes;
+    std::uint64_t recorded = 0;  // its number at the recorder; 0: nobody records
   };
   // What flows towards one member from one peer, and which link that member believes in.
   struct Inbox {
@@ -114,7 +115,7 @@ class Network {
 
   void Send(ReplicaId from, ReplicaId to, Bytes frame);
   std::uint64_t FrameDelay(const Pair& pair);
-  void SendUnordered(Direction direction, LinkId link, Bytes bytes);
+  void SendUnordered(Direction direction, Frame frame);
   void ScheduleDelivery(Direction direction);
   void Deliver(Direction direction);
   void Hand(Direction direction, const Frame& frame);

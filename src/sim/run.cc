@@ -1,12 +1,16 @@
 #include "sim/run.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <memory>
 #include <set>
 #include <sstream>
 #include <utility>
 
 #include "base/bug.h"
 #include "base/check.h"
+#include "base/check_hook.h"
 #include "base/probe.h"
 #include "sim/background.h"
 #include "sim/churn.h"
@@ -15,6 +19,7 @@
 #include "sim/draw.h"
 #include "sim/nemesis.h"
 #include "sim/session_clients.h"
+#include "sim/trace/recorder.h"
 #include "sim/workload.h"
 
 namespace quorate::sim {
@@ -45,6 +50,7 @@ class Simulation {
         nemesis_(DrawNemesis(options, random_), cluster_, churn_) {}
 
   Report Run() {
+    if (!options_.trace.empty()) BeginTrace();
     cluster_.StartAll();
     workload_.Start();
     background_.Start();
@@ -54,10 +60,31 @@ class Simulation {
     nemesis_.Start();
     const bool calm = cluster_.RunUntil(DrawChaosNs(options_, random_)) && Heal() && Settle();
     if (calm) Judge();
+    if (recorder_ != nullptr) EndTrace(cluster_.monitor().violations());
     return MakeReport();
   }
 
  private:
+  // A CHECK ends the process, and the page is wanted then most of all.
+  void BeginTrace() {
+    recorder_ = std::make_unique<Recorder>(options_.protocol);
+    cluster_.scheduler().set_recorder(recorder_.get());
+    traced = this;
+    SetCheckFailureHook([](const std::string& words) { traced->EndTrace({{"invariant", words}}); });
+  }
+
+  void EndTrace(const std::vector<Violation>& violations) {
+    SetCheckFailureHook(nullptr);
+    cluster_.scheduler().set_recorder(nullptr);
+    const std::uint64_t now = cluster_.scheduler().now();
+    for (const Violation& violation : violations) recorder_->OnViolation(now, violation);
+    const std::string title = std::string(ProtocolName(options_.protocol)) + ", seed " + std::to_string(options_.seed) +
+                              (options_.bug.empty() ? "" : ", with the bug " + options_.bug);
+    std::ofstream file(options_.trace, std::ios::binary);
+    file << recorder_->Page(title, now);
+    if (!file.flush()) std::fprintf(stderr, "quorate sim: cannot write %s\n", options_.trace.c_str());
+  }
+
   bool Heal() {
     nemesis_.Stop();
     // A seed that was hard on its clients goes on longer: it has to show enough that went well.
@@ -262,6 +289,8 @@ class Simulation {
   Nemesis nemesis_;
   std::pair<std::uint64_t, std::uint64_t> good_asked_;      // operations of the clients, until they stopped
   std::set<std::pair<ReplicaId, OperationKind>> unserved_;  // of the liveness phase
+  std::unique_ptr<Recorder> recorder_;                      // null: nobody asked for a page
+  static inline Simulation* traced = nullptr;               // whose page a CHECK has to write
 };
 
 }  // namespace

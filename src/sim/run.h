@@ -28,6 +28,7 @@ struct RunOptions {
   std::function<void(const Strike&)> on_strike;  // told of each as it happens
   std::string bug;                               // of sim/bugs.h, in the `bugs` preset; "" = none
   bool canary = false;                           // falsifies an answer at the end: the run must fail
+  std::string trace;                             // where to write the run's page; "" = nowhere
 };
 
 struct Report {

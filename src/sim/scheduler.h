@@ -21,6 +21,8 @@
 
 namespace quorate::sim {
 
+class Recorder;
+
 using ProcessId = Id<struct ProcessTag>;  // one life of one member; never reused
 inline constexpr ProcessId kSimulator{0};
 
@@ -53,6 +55,9 @@ class Scheduler {
 
   // Runs everything due up to `time`; ends early, and says false, when `stop` is true after a task.
   bool RunUntil(std::uint64_t time, const std::function<bool()>& stop);
+  // Who is told what happens, for the trace page; null: nobody.
+  Recorder* recorder() const { return recorder_; }
+  void set_recorder(Recorder* recorder) { recorder_ = recorder; }
   // Called after every task that belongs to a process.
   void set_after_task(std::function<void(ProcessId)> hook) { after_task_ = std::move(hook); }
 
@@ -80,6 +85,7 @@ class Scheduler {
   std::map<std::uint64_t, Key> where_;            // task -> its place in queue_
   std::map<ProcessId, std::uint64_t> processes_;  // the living -> paused until
   std::function<void(ProcessId)> after_task_;
+  Recorder* recorder_ = nullptr;
 };
 
 // How a member's oscillator differs from true time.

@@ -12,6 +12,7 @@ Shrunk Shrink(const RunOptions& options, const Report& failed, std::uint64_t run
   RunOptions planned = WithPlan(options);
   if (planned.plan.empty()) planned.plan = failed.strikes;
   planned.on_strike = nullptr;
+  planned.trace.clear();
   Shrunk best{options.skipped, failed, 0};
   std::size_t parts = 2;
   while (best.runs < runs_max && !best.report.strikes.empty()) {

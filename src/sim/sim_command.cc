@@ -5,11 +5,13 @@
 #include <cstdio>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/log.h"
 #include "sim/bug_search.h"
 #include "sim/bugs.h"
+#include "sim/explore/explore_command.h"
 #include "sim/jobs.h"
 #include "sim/pinned.h"
 #include "sim/protocols.h"
@@ -32,6 +34,7 @@ struct Flags {
   std::uint64_t jobs = ProcessorCount();
   std::string bug;
   bool canary = false;
+  std::string trace;
   bool list_bugs = false;
   bool list_scenarios = false;
   std::string except;
@@ -103,6 +106,7 @@ void Declare(CLI::App& app, Flags& flags) {
       ->capture_default_str();
   app.add_flag("--canary", flags.canary, "falsify one answer: the run must fail, or the checkers are asleep");
   app.add_option("--bug", flags.bug, "switch a seeded bug on (needs a build of the `bugs` preset)");
+  app.add_option("--trace", flags.trace, "write the run as one HTML page to this file (one seed only)");
   app.add_flag("--list-bugs", flags.list_bugs, "the seeded bugs, where they come from and what catches them");
   app.add_flag("--list-scenarios", flags.list_scenarios, "the scenarios that are built in");
   app.add_option("--find-bugs", flags.find_bugs, "the first seed that catches each bug (all, a name, or a protocol's)");
@@ -127,6 +131,10 @@ int Run(Flags& flags) {
   if (!ParseNumbers(flags.skip, &run.skipped)) {
     return Fail("--skip " + flags.skip + ": write it as numbers and ranges, for example 3,5..9");
   }
+  run.trace = flags.trace;
+  if (!run.trace.empty() && (range->first != range->last || flags.runs.until_stopped || flags.runs.twice)) {
+    return Fail("--trace is for one seed, run once");
+  }
   if (!run.skipped.empty() && (range->first != range->last || flags.runs.until_stopped)) {
     return Fail("--skip is for one seed");
   }
@@ -150,6 +158,7 @@ int Run(Flags& flags) {
 }  // namespace
 
 int SimMain(int argc, char** argv) {
+  if (argc > 1 && std::string_view(argv[1]) == "explore") return explore::ExploreMain(argc - 1, argv + 1);
   Flags flags;
   CLI::App app{
       "Runs a whole cluster on simulated time, network and disks, breaks it in every way, and checks it.\n"
