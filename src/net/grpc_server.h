@@ -43,18 +43,12 @@ class ServerCall {
   // goes on in OnWritable.
   virtual std::size_t queued_bytes() const = 0;
   // Whether an answer of the size may be added to what the connection, and all together, hold for their clients.
-  virtual bool HasRoom(AnswerSize size) const {
-    (void)size;
-    return true;
-  }
+  virtual bool HasRoom(AnswerSize size) const = 0;
   // Runs `start` once HasRoom; from inside if it has, never if the call ends before. For an answer that is made long
   // after its request was taken in.
-  virtual void WhenRoom(AnswerSize size, std::function<void()> start) {
-    (void)size;
-    start();
-  }
+  virtual void WhenRoom(AnswerSize size, std::function<void()> start) = 0;
   // An answer of about so many bytes is being made: they count as queued until Send or the end of the call.
-  virtual void Reserve(std::size_t bytes) { (void)bytes; }
+  virtual void Reserve(std::size_t bytes) = 0;
   virtual std::optional<std::string> metadata(std::string_view lower_case_name) const = 0;
   virtual std::uint64_t deadline_ns() const = 0;  // monotonic, from grpc-timeout; 0 = none
   virtual std::string peer() const = 0;           // for the log
