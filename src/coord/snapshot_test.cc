@@ -92,12 +92,17 @@ TEST_F(SnapshotTest, IsInstalledInThePlaceOfAnotherStateAndLivesOn) {
 TEST_F(SnapshotTest, ALeadersClockGoesOnWhenItsStateIsReplaced) {
   consensus::Leadership leads;
   leads.role = consensus::Role::kLeader;
+  leads.ballot = {7, ReplicaId(1)};
+  leads.may_come_late = true;
   to_->OnLeadership(leads, 5 * kSecond);
   const std::shared_ptr<replica::SnapshotSource> source = from_->OpenSnapshot();
   ASSERT_TRUE(to_.Install(from_.Rows(*source), source->applied(), source->state_hash()).ok());
   const std::vector<Command> soon = to_->Due(7 * kSecond);
   ASSERT_EQ(soon.size(), 1u);
   EXPECT_TRUE(std::holds_alternative<AdvanceTime>(soon[0].body));
+  std::string stamped = EncodeCommand(soon[0]);
+  to_->Stamp(stamped, 7 * kSecond, 0);
+  EXPECT_EQ(DecodeCommand(Bytes(stamped))->envelope.leader, leads.ballot) << "and says whose stamp it is";
   const std::vector<Command> late = to_->Due(200 * kSecond);
   ASSERT_EQ(late.size(), 1u);
   ASSERT_TRUE(std::holds_alternative<ExpireRequest>(late[0].body));

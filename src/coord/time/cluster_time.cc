@@ -86,6 +86,7 @@ void ClusterTime::OnLeadership(const consensus::Leadership& leadership, std::uin
 
 void ClusterTime::GoOnAs(const ClusterTime& former) {
   leads_ = former.leads_;
+  stamps_as_ = former.stamps_as_;
   base_ns_ = former.base_ns_;
   base_monotonic_ns_ = former.base_monotonic_ns_;
 }
