@@ -44,6 +44,8 @@ void Declare(CLI::App& app, Flags& flags) {
       ->capture_default_str();
   app.add_option("--electors", scope.electors, "whose time may be up, as 1,2; without it: anybody's")->delimiter(',');
   app.add_option("--crashers", scope.crashers, "who may crash; without it: anybody")->delimiter(',');
+  app.add_flag("--settled", scope.settled,
+               "begin when all that follows from the start has arrived (Zab: with a leader)");
   app.add_flag("--single-appends", scope.single_appends, "one entry with a payload a message");
   app.add_flag("--slow-disks", scope.slow_disks, "anything may come between a write and its durability");
   app.add_option("--depth", scope.depth_max, "stop after so many events; 0: until nothing is new");

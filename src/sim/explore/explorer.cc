@@ -71,7 +71,22 @@ Explorer::World Explorer::Begin() {
     fifo_ = replica->core().traits().needs_fifo_links;
     world.replicas[place] = locals_.Intern(std::move(replica));
   }
+  if (scope_.settled) Settle(&world);
   return world;
+}
+
+void Explorer::Settle(World* world) {
+  for (bool arrived = true; arrived;) {
+    arrived = false;
+    for (std::uint8_t link = 0; link < replicas_ * replicas_; ++link) {
+      if (queues_.empty(world->queues[link])) continue;
+      Verdict verdict;
+      const Event event{EventKind::kDeliver, static_cast<std::uint8_t>(link / replicas_),
+                        static_cast<std::uint8_t>(link % replicas_)};
+      CHECK(Happen(event, world, &verdict)) << verdict->checker << ": " << verdict->message;
+      arrived = true;
+    }
+  }
 }
 
 Exploration Explorer::Run() {

@@ -47,6 +47,7 @@ struct Scope {
   // Whose time may be up, and who may crash. Empty: anybody.
   std::set<std::uint64_t> electors;
   std::set<std::uint64_t> crashers;
+  bool settled = false;         // begins when all that follows from the start, in one order, has arrived
   bool single_appends = false;  // no message holds more than one entry with a payload
   // Whether a batch's durability is an event of its own, so that anything may come between. Otherwise a batch is
   // durable at once, or, from a point on that may be anywhere before a crash, never.
@@ -94,6 +95,7 @@ class Explorer {
 
   // ---- explorer.cc
   World Begin();
+  void Settle(World* world);
   bool Expand(const World& world, std::uint32_t parent);
   bool Try(const World& world, Event event, std::uint32_t parent);
   bool Violated(Violation violation);
