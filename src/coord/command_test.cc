@@ -170,7 +170,7 @@ TEST(CommandFormatTest, ValuesShareTheInputsMemory) {
 TEST(CommandFormatTest, UnknownVersionsAndKindsAreToldApartFromDamage) {
   std::string encoded = EncodeCommand({Envelope{}, AdvanceTime{}});
   std::string other_version = encoded;
-  other_version[0] = 2;
+  other_version[0] = 3;
   EXPECT_EQ(DecodeCommand(Text(other_version)).status().code(), StatusCode::kUnimplemented);
   std::string other_kind = encoded;
   other_kind.back() = 77;
