@@ -26,7 +26,7 @@ class Compactor {
   // Between two turns, so that requests have the loop, the disk and most of a core meanwhile: at most 128,000 rows a
   // second, more than can be written.
   static constexpr std::uint64_t kPauseNs = 2'000'000;
-  static constexpr std::size_t kRunRows = 32;       // removed as a range when so many in a row go
+  static constexpr std::size_t kRunRows = 32;  // removed as a range when so many in a row go
 
   explicit Compactor(MvccParts& parts) : parts_(parts) {}
 
