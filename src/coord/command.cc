@@ -9,6 +9,7 @@
 // is encoded already. Everything else is varints and length-prefixed bytes. tests: command_test.cc holds golden bytes.
 #include "coord/command.h"
 
+#include <cstring>
 #include <utility>
 
 #include "base/check.h"
@@ -544,16 +545,19 @@ void StampCommand(std::string& encoded, std::uint64_t cluster_time_ns, std::int6
   const bool wants_leader = leader != consensus::Ballot();
   if (wants_leader && !has_leader) encoded.insert(kClocksEnd, kLeaderEnd - kClocksEnd, '\0');
   if (!wants_leader && has_leader) encoded.erase(kClocksEnd, kLeaderEnd - kClocksEnd);
-  Writer stamp(kLeaderEnd);
-  stamp.Put8(wants_leader ? kFormatVersionOfLeader : kFormatVersion);
-  stamp.Put64(cluster_time_ns);
-  stamp.Put64(static_cast<std::uint64_t>(wall_time_ns));
+  encoded[0] = static_cast<char>(wants_leader ? kFormatVersionOfLeader : kFormatVersion);
+  // In place, as every command passes here.
+  std::size_t at = 1;
+  const auto put = [&encoded, &at](std::uint64_t value) {
+    std::memcpy(encoded.data() + at, &value, sizeof value);
+    at += sizeof value;
+  };
+  put(cluster_time_ns);
+  put(static_cast<std::uint64_t>(wall_time_ns));
   if (wants_leader) {
-    stamp.Put64(leader.number);
-    stamp.Put64(leader.owner.value);
+    put(leader.number);
+    put(leader.owner.value);
   }
-  const std::string head = std::move(stamp).Take();
-  encoded.replace(0, head.size(), head);
 }
 
 }  // namespace quorate::coord

@@ -124,4 +124,18 @@ Described DescribeMessage(consensus::Protocol protocol, const Bytes& payload) {
   return Unknown(payload);
 }
 
+std::string_view RoleName(consensus::Role role) {
+  switch (role) {
+    case consensus::Role::kFollower:
+      return "follower";
+    case consensus::Role::kCandidate:
+      return "candidate";
+    case consensus::Role::kLeader:
+      return "leader";
+    case consensus::Role::kLearner:
+      return "learner";
+  }
+  return "?";
+}
+
 }  // namespace quorate::sim

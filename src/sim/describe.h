@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "base/bytes.h"
 #include "consensus/core.h"
@@ -22,5 +23,7 @@ Described DescribeMessage(consensus::Protocol protocol, const Bytes& payload);
 Described DescribeFrame(consensus::Protocol protocol, const Bytes& frame);
 
 std::string DescribeEntry(const consensus::Entry& entry);
+
+std::string_view RoleName(consensus::Role role);
 
 }  // namespace quorate::sim

@@ -13,20 +13,6 @@ std::string Name(const Zxid& zxid) {
   return Text(zxid.epoch.value, ".", zxid.index.value);
 }
 
-std::string_view Name(State state) {
-  switch (state) {
-    case State::kLooking:
-      return "looking";
-    case State::kFollowing:
-      return "following";
-    case State::kLeading:
-      return "leading";
-    case State::kObserving:
-      return "observing";
-  }
-  return "?";
-}
-
 std::string Name(const Vote& vote) {
   return Text("for ", vote.leader.value, " with history to ", Name(vote.last), ", epoch ", vote.epoch.value,
               vote.nominated ? ", nominated" : "");
@@ -37,8 +23,9 @@ class ZabDescriber {
   explicit ZabDescriber(const Message& message) : epoch_(message.epoch.value), session_(message.session.value) {}
 
   Described operator()(const Notification& m) const {
-    return {"Notification", Text(Name(m.state), ", vote for ", m.vote.leader.value),
-            Text(Name(m.state), m.established ? " (established)" : "", ", round ", m.round, ", vote ", Name(m.vote))};
+    return {
+        "Notification", Text(StateName(m.state), ", vote for ", m.vote.leader.value),
+        Text(StateName(m.state), m.established ? " (established)" : "", ", round ", m.round, ", vote ", Name(m.vote))};
   }
   Described operator()(const CEpoch& m) const {
     return Make("CEPOCH", Text("accepted ", m.accepted.number), Text("accepted epoch ", m.accepted.number));

@@ -328,4 +328,18 @@ std::optional<HardState> DecodeHardState(const Bytes& input) {
   return state;
 }
 
+std::string_view StateName(State state) {
+  switch (state) {
+    case State::kLooking:
+      return "looking";
+    case State::kFollowing:
+      return "following";
+    case State::kLeading:
+      return "leading";
+    case State::kObserving:
+      return "observing";
+  }
+  return "?";
+}
+
 }  // namespace quorate::consensus::zab

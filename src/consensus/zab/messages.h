@@ -18,6 +18,7 @@
 #include <compare>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -42,6 +43,7 @@ struct Zxid {  // of the entry at `index`; entries with the same zxid are the sa
 // ---- Election (ZooKeeper's FastLeaderElection)
 
 enum class State : std::uint8_t { kLooking = 1, kFollowing = 2, kLeading = 3, kObserving = 4 };
+std::string_view StateName(State state);
 
 // The order of the members is the order of votes: the freshest history wins, then whom a leaving leader named, then
 // the larger id.

@@ -35,20 +35,6 @@ std::string Show(const std::vector<Entry>& entries) {
   return out;
 }
 
-std::string_view Show(State state) {
-  switch (state) {
-    case State::kLooking:
-      return "looking";
-    case State::kFollowing:
-      return "following";
-    case State::kLeading:
-      return "leading";
-    case State::kObserving:
-      return "observing";
-  }
-  return "?";
-}
-
 std::string Show(const AckEpoch& m) {
   std::string out = "ACK-E current " + Show(m.current) + " log from " + Show(m.start);
   for (const Run& run : m.runs) out += ", " + Show(run.last) + "/" + Show(run.generation);
@@ -58,7 +44,7 @@ std::string Show(const AckEpoch& m) {
 std::string Show(const Body& body) {
   return std::visit(Overloaded{
                         [](const Notification& m) {
-                          return "round " + std::to_string(m.round) + " " + std::string(Show(m.state)) +
+                          return "round " + std::to_string(m.round) + " " + std::string(StateName(m.state)) +
                                  (m.established ? ", established" : "") + ": " + Show(m.vote) +
                                  (m.config.index ? " members of " + Show(m.config) : std::string());
                         },

@@ -205,20 +205,6 @@ std::string Text(consensus::Protocol protocol, const Message& message) {
   return described.kind + " (" + described.label + ")";
 }
 
-std::string_view RoleName(consensus::Role role) {
-  switch (role) {
-    case consensus::Role::kFollower:
-      return "follower";
-    case consensus::Role::kCandidate:
-      return "candidate";
-    case consensus::Role::kLeader:
-      return "leader";
-    case consensus::Role::kLearner:
-      return "learner";
-  }
-  return "?";
-}
-
 }  // namespace
 
 std::string Explorer::What(const World& world, Event event) const {

@@ -15,20 +15,6 @@ std::uint8_t Small(ReplicaId id) {
   return static_cast<std::uint8_t>(std::min<std::uint64_t>(id.value, 255));
 }
 
-std::string_view RoleName(consensus::Role role) {
-  switch (role) {
-    case consensus::Role::kFollower:
-      return "follower";
-    case consensus::Role::kCandidate:
-      return "candidate";
-    case consensus::Role::kLeader:
-      return "leader";
-    case consensus::Role::kLearner:
-      return "learner";
-  }
-  return "?";
-}
-
 // JSON that may stand inside a <script> element: no "</" and no "<!--".
 void AppendQuoted(std::string_view text, std::string* out) {
   constexpr char kHex[] = "0123456789abcdef";
